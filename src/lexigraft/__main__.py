@@ -1,0 +1,3 @@
+from lexigraft.cli import main
+
+main()
