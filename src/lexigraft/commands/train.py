@@ -1,0 +1,190 @@
+"""`lexigraft train`: matrix, transplant, training, evaluation, run folder."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+
+from lexigraft import build
+from lexigraft.data.batches import TextDataModule
+from lexigraft.data.save import save_splits
+from lexigraft.data.text_data import Split, TextData
+from lexigraft.embeddings.matrix import EmbeddingMatrix
+from lexigraft.evaluation.inference import class_probabilities
+from lexigraft.evaluation.metrics import evaluate_predictions
+from lexigraft.evaluation.plots import plot_confusion, plot_curve
+from lexigraft.evaluation.tables import coverage_table, result_table
+from lexigraft.runs.folder import RunFolder, write_json
+from lexigraft.runs.manifest import manifest
+from lexigraft.training.fit import Fitted, fit
+from lexigraft.training.module import ClassificationModule
+from lexigraft.transplant.engine import Transplanted
+from lexigraft.transplant.provenance import summarise
+from lexigraft.vocab.tokenizer import Tokenizer
+
+
+def run(cfg: DictConfig) -> float:
+    """Train once and leave a run folder; the best dev value of the monitored metric."""
+    console, clock = Console(soft_wrap=True, highlight=False), _Clock()
+    torch.set_num_threads(cfg.hardware.threads)
+    data = build.text_data(cfg.data)
+    splits = {"train": data.train, "dev": data.dev, "test": data.test}
+    clock.lap("data")
+    console.print(f"data        {data.name}: " + ", ".join(f"{n} {len(s):,}" for n, s in splits.items()))
+
+    source = build.source_matrix(cfg.source)
+    clock.lap("source")
+    console.print(f"source      {source.origin['name']}: {len(source.rows):,} rows of width {source.dim}")
+
+    tokenizer = build.target_tokenizer(cfg.tokenizer, source, data.train.texts, data.language)
+    encoded = {name: tokenizer.encode(split.texts, cfg.trainer.max_tokens) for name, split in splits.items()}
+    clock.lap("tokenizer")
+    transplanted = build.transplant(cfg.transplant)(source, tokenizer, cfg.seed)
+    matrix = transplanted.matrix
+    summary = summarise(transplanted.provenance, source.rows, matrix.rows, _counts(encoded["train"], tokenizer))
+    clock.lap("transplant")
+    console.print(coverage_table(summary))
+
+    pl.seed_everything(cfg.seed, workers=True, verbose=False)
+    model, spec = build.new_classifier(cfg.model, transplanted, data.classes)
+    folder = _open_folder(cfg, data, source, transplanted, summary, spec)
+    batches = TextDataModule(
+        encoded,
+        {name: split.labels for name, split in splits.items()},
+        pad_id=tokenizer.pad_id,
+        batch_size=cfg.trainer.batch_size,
+        eval_batch_size=cfg.trainer.eval_batch_size,
+        seed=cfg.seed,
+        workers=cfg.trainer.workers,
+    )
+    fitted = _train(cfg, model, data.classes, batches, folder, console)
+    clock.lap("train")
+
+    metrics = {}
+    for name in ("dev", "test") if cfg.test else ("dev",):
+        probabilities = class_probabilities(model, batches.eval_loader(name), fitted.device)
+        metrics[name] = evaluate_predictions(probabilities, torch.tensor(splits[name].labels), data.classes)
+        plot_confusion(metrics[name]["confusion"], data.classes, folder.figures / f"confusion_{name}.png")
+    plot_curve(fitted.history, folder.figures / "learning_curve.png")
+    clock.lap("evaluate")
+    result = {
+        "status": "finished",
+        "monitor": cfg.trainer.monitor,
+        "best": fitted.best,
+        "metrics": metrics,
+        "history": fitted.history,
+        "counts": _sizes(splits, encoded, model, cfg.trainer.max_tokens),
+        "precision": fitted.precision,
+        "device": str(fitted.device),
+        "seconds": clock.seconds,
+    }
+    write_json(folder.result, result)
+    console.print(result_table(result))
+    console.print(f"run folder  {folder.path}")
+    return fitted.best["value"]
+
+
+def _train(
+    cfg: DictConfig,
+    model: torch.nn.Module,
+    classes: tuple[str, ...],
+    batches: TextDataModule,
+    folder: RunFolder,
+    console: Console,
+) -> Fitted:
+    module = ClassificationModule(
+        model,
+        classes,
+        build.optimizer(cfg.optimizer),
+        build.schedule(cfg.scheduler),
+        build.finetuning(cfg.finetune),
+        cfg.optimizer.get("weight_decay", 0.0),
+    )
+    trainer, hardware = cfg.trainer, cfg.hardware
+    return fit(
+        module,
+        batches,
+        checkpoints=folder.checkpoints,
+        loggers=build.loggers(cfg.logger, folder, cfg),
+        console=console,
+        epochs=trainer.epochs,
+        monitor=trainer.monitor,
+        patience=trainer.patience,
+        gradient_clip=trainer.gradient_clip,
+        bar=trainer.progress and console.is_terminal,
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        precision=hardware.precision,
+    )
+
+
+def _open_folder(
+    cfg: DictConfig,
+    data: TextData,
+    source: EmbeddingMatrix,
+    transplanted: Transplanted,
+    summary: dict[str, Any],
+    spec: dict[str, Any],
+) -> RunFolder:
+    """A new run folder with all that is known before training."""
+    tokenizer = transplanted.matrix.tokenizer
+    assert tokenizer is not None
+    folder = RunFolder.create(Path(cfg.output_root), cfg.experiment, OmegaConf.to_yaml(cfg))
+    write_json(folder.model, spec)
+    tokenizer.save(folder.tokenizer)
+    save_splits(data, folder.splits)
+    write_json(folder.transplant / "summary.json", summary)
+    transplanted.provenance.save(folder.transplant / "provenance.npz")
+    write_json(
+        folder.provenance,
+        manifest(
+            seed=cfg.seed,
+            data={
+                "name": data.name,
+                "report": data.report,
+                "sha256": {n: getattr(data, n).fingerprint() for n in ("train", "dev", "test")},
+            },
+            source=source.origin,
+            target={"tokens": len(tokenizer.vocabulary), "sha256": tokenizer.vocabulary.fingerprint()},
+        ),
+    )
+    return folder
+
+
+def _counts(encoded: Sequence[Sequence[int]], tokenizer: Tokenizer) -> np.ndarray:
+    """How often each target token occurs in the train split, int64 [T]."""
+    ids = np.fromiter((i for text in encoded for i in text), np.int64)
+    return np.bincount(ids, minlength=len(tokenizer.vocabulary))
+
+
+def _sizes(
+    splits: dict[str, Split], encoded: dict[str, list[list[int]]], model: torch.nn.Module, max_tokens: int
+) -> dict[str, Any]:
+    parameters = list(model.parameters())
+    return {
+        "texts": {name: len(split) for name, split in splits.items()},
+        "tokens_per_text": {n: round(sum(map(len, e)) / max(1, len(e)), 3) for n, e in encoded.items()},
+        "texts_at_max_tokens": {n: sum(len(ids) >= max_tokens for ids in e) for n, e in encoded.items()},
+        "parameters": sum(p.numel() for p in parameters),
+        "trainable_parameters": sum(p.numel() for p in parameters if p.requires_grad),
+    }
+
+
+class _Clock:
+    """Seconds between laps, by name."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._start = self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.seconds[name] = round(now - self._last, 3)
+        self.seconds["total"] = round(now - self._start, 3)
+        self._last = now

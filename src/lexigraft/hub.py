@@ -1,0 +1,178 @@
+"""Where a model or a data set lies on this machine: a local path, a snapshot of the hub, or a download."""
+
+import difflib
+import os
+import socket
+import threading
+import urllib.request
+from collections.abc import Sequence
+from fnmatch import fnmatch
+from functools import cache
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+PROBE_SECONDS = 3.0
+TRUE = {"1", "on", "yes", "true"}
+
+
+def resolve(
+    name: str,
+    *,
+    kind: Literal["model", "dataset"] = "model",
+    revision: str | None = None,
+    files: Sequence[str] | None = None,
+) -> Path:
+    """The local path of `name`: a file or folder, else a cached snapshot of the hub, else a download.
+
+    `files` are glob patterns of what is needed (None: everything); only these are downloaded. A cached snapshot
+    that has something for each of them is used without asking the hub; one that has something for some of them is
+    used where the hub cannot be reached. Without network the answer comes within seconds.
+    Raises `FileNotFoundError`: no such path, not cached and the hub cannot be reached, or the hub has no such name.
+    """
+    local = Path(name).expanduser()
+    if local.exists():
+        return local
+    if _looks_like_a_path(name):
+        raise FileNotFoundError(_no_such_path(local))
+    snapshot = _cached(name, kind, revision, files)
+    if snapshot is not None and _holds(snapshot, files, every=True):
+        return snapshot
+    obstacle = _obstacle(endpoint())
+    if obstacle is None:
+        snapshot = _download(name, kind, revision, files)
+    if snapshot is not None and _holds(snapshot, files, every=False):
+        return snapshot
+    wanted = f"the {kind} {name!r}" + (f" at revision {revision!r}" if revision else "")
+    if obstacle is None:
+        raise FileNotFoundError(f"{wanted} on {endpoint()} has none of the files {', '.join(files or ['*'])}")
+    raise FileNotFoundError(
+        f"{wanted} is neither a folder here ({Path.cwd()}) nor complete in the hub's cache ({_cache_folder()}), and "
+        f"{obstacle}: give the path of a local folder, or download it once where the network is"
+    )
+
+
+def endpoint() -> str:
+    """The hub's address: `HF_ENDPOINT`, or huggingface.co."""
+    return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+
+
+def _looks_like_a_path(name: str) -> bool:
+    """True where `name` cannot be a hub name (`name` or `owner/name`), or starts in a folder that exists."""
+    if name.startswith((".", "/", "~")) or name.endswith("/") or "\\" in name or name.count("/") > 1:
+        return True
+    return "/" in name and Path(name).parent.is_dir()
+
+
+def _no_such_path(path: Path) -> str:
+    """One sentence that names the deepest folder which exists and what is in it under a near name."""
+    missing, folder = path, path.parent
+    while not folder.is_dir() and folder != folder.parent:
+        missing, folder = folder, folder.parent
+    inside = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    near = difflib.get_close_matches(missing.name, inside, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else "check the path"
+    return f"{path} does not exist: there is no {missing.name!r} in {folder.resolve()}; {hint}"
+
+
+def _cache_folder() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def _cached(name: str, kind: str, revision: str | None, files: Sequence[str] | None) -> Path | None:
+    """The folder of a snapshot in the hub's cache, perhaps a partial one where `files` are named."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = snapshot_download(
+            name,
+            repo_type=kind,
+            revision=revision,
+            local_files_only=True,
+            # With no pattern the hub library takes any snapshot; what is in it is checked by `_holds`.
+            allow_patterns=None if files is None else [],
+        )
+    except LocalEntryNotFoundError:
+        return None
+    except HFValidationError as error:
+        raise ValueError(f"{name!r} is neither a path that exists nor a name on the hub: {error}") from error
+    return Path(folder)
+
+
+def _holds(folder: Path, files: Sequence[str] | None, every: bool) -> bool:
+    """Whether the folder has a file for each (`every`) or for one of the patterns."""
+    if files is None:
+        return True
+    present = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
+    found = [any(fnmatch(p, pattern) for p in present) for pattern in files]
+    return all(found) if every else any(found)
+
+
+def _obstacle(url: str) -> str | None:
+    """What stands between this machine and the hub, as half a sentence; None if nothing does."""
+    from huggingface_hub import constants
+
+    for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        if os.environ.get(variable, "").lower() in TRUE:
+            return f"{variable} forbids the network"
+    if constants.HF_HUB_OFFLINE:
+        return "the hub library is in offline mode"
+    return _unreachable(url, tuple(sorted(urllib.request.getproxies().items())))
+
+
+@cache
+def _unreachable(url: str, proxies: tuple[tuple[str, str], ...]) -> str | None:
+    """Whether a connection opens, to the host or to the proxy in front of it; asked once in a process."""
+    target = urlsplit(url)
+    proxy = dict(proxies).get(target.scheme) or dict(proxies).get("all")
+    through = ""
+    if proxy and not urllib.request.proxy_bypass(target.netloc):
+        target = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+        through = f" through the proxy {target.hostname}"
+    port = target.port or (443 if target.scheme == "https" else 80)
+    outcome: list[str | None] = [f"no answer within {PROBE_SECONDS:g} s"]
+
+    def connect() -> None:
+        try:
+            socket.create_connection((target.hostname, port), timeout=PROBE_SECONDS).close()
+            outcome[0] = None
+        except OSError as error:
+            outcome[0] = error.strerror or str(error)
+
+    # In a thread, because looking up a host's name knows no time limit.
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(PROBE_SECONDS)
+    return None if outcome[0] is None else f"{url} cannot be reached{through} ({outcome[0]})"
+
+
+def _download(name: str, kind: str, revision: str | None, files: Sequence[str] | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        folder = snapshot_download(
+            name,
+            repo_type=kind,
+            revision=revision,
+            allow_patterns=None if files is None else list(files),
+            endpoint=endpoint(),
+        )
+    except GatedRepoError as error:
+        raise FileNotFoundError(
+            f"the {kind} {name!r} on {endpoint()} is gated: accept its terms there, then set HF_TOKEN"
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise FileNotFoundError(
+            f"there is no {kind} {name!r} on {endpoint()}, nor a folder of that name in {Path.cwd()}: check the "
+            f"spelling (owner/name), or set HF_TOKEN if it is private"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise FileNotFoundError(f"the {kind} {name!r} on {endpoint()} has no revision {revision!r}") from error
+    except OSError as error:
+        reason = " ".join(str(error).split())
+        raise FileNotFoundError(f"downloading the {kind} {name!r} from {endpoint()} failed: {reason}") from error
+    return Path(folder)

@@ -1,0 +1,55 @@
+"""The embedding layer: transplanted rows, optionally projected, zero wherever the mask is."""
+
+import torch
+from torch import Tensor, nn
+
+
+class TransplantedEmbedding(nn.Module):
+    """Token ids `[B, T]` -> vectors `[B, T, dim]`, exactly zero outside the mask.
+
+    `rows` `[V, D]` are copied to float32. The padding row is zero and stays zero in training.
+    `project_to` adds a linear map D -> project_to without bias, learned in training. It starts as the principal
+    directions of the rows (PCA without the centring), or, where project_to > D, as a random isometry.
+    `ValueError` if `rows` is not a matrix, or `pad_id` or `project_to` is out of range.
+    """
+
+    def __init__(self, rows: Tensor, pad_id: int, *, project_to: int | None = None, dropout: float = 0.0):
+        super().__init__()
+        if rows.ndim != 2:
+            raise ValueError(f"embedding rows of shape {tuple(rows.shape)} were given; a matrix [V, D] is expected")
+        size, width = rows.shape
+        if not 0 <= pad_id < size:
+            raise ValueError(f"pad_id {pad_id} is not the id of one of the {size} embedding rows")
+        if project_to is not None and project_to < 1:
+            raise ValueError(f"project_to={project_to} was given; a width of at least 1 is expected, or null")
+
+        weight = rows.detach().to(device="cpu", dtype=torch.float32, copy=True)
+        weight[pad_id] = 0
+        self.lookup = nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=pad_id)
+        self.projection: nn.Linear | None = None
+        if project_to is not None:
+            self.projection = nn.Linear(width, project_to, bias=False)
+            _start_as_pca(self.projection, torch.cat([weight[:pad_id], weight[pad_id + 1 :]]))
+        self.dropout = nn.Dropout(dropout)
+        self.dim = width if project_to is None else project_to
+
+    def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
+        """Vectors `[B, T, dim]` of ids `[B, T]`; `mask` `[B, T]` is true at the text's tokens."""
+        vectors = self.lookup(input_ids)
+        if self.projection is not None:
+            vectors = self.projection(vectors)
+        return self.dropout(vectors).masked_fill(~mask.bool().unsqueeze(-1), 0.0)
+
+
+@torch.no_grad()
+def _start_as_pca(projection: nn.Linear, rows: Tensor) -> None:
+    """Set the weight to the directions along which `rows` `[V, D]` vary most, each pointing to its largest entry."""
+    if projection.out_features > projection.in_features:
+        nn.init.orthogonal_(projection.weight)
+        return
+    centred = rows.double() - rows.double().mean(dim=0) if len(rows) else rows.double()
+    _, directions = torch.linalg.eigh(centred.T @ centred)  # columns, by ascending variance
+    directions = directions.flip(1)[:, : projection.out_features].T
+    # An eigenvector's sign is arbitrary and differs between machines.
+    largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
+    projection.weight.copy_(directions * largest.sign())

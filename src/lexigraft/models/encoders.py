@@ -1,0 +1,135 @@
+"""Encoders: token vectors `[B, T, D]` -> `[B, T, width]`; what stands outside the mask has no influence.
+
+Texts are padded on the right. A text without a single token is allowed.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class Identity(nn.Module):
+    """The token vectors as they are."""
+
+    def __init__(self, dim: int):
+        super().__init__()
+        self.width = dim
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """`[B, T, D]` -> `[B, T, D]`."""
+        return x
+
+
+class TextCNN(nn.Module):
+    """Convolutions of several widths side by side with ReLU (Kim 2014, "CNNs for Sentence Classification").
+
+    A window is centred on each token and sees zeros beyond the text, so texts shorter than a kernel work too.
+    """
+
+    def __init__(self, dim: int, *, kernel_sizes: Sequence[int], channels: int):
+        super().__init__()
+        if not kernel_sizes or min(kernel_sizes) < 1:
+            raise ValueError(f"kernel_sizes={list(kernel_sizes)} was given; a list of widths from 1 up is expected")
+        self.convolutions = nn.ModuleList(nn.Conv1d(dim, channels, size) for size in kernel_sizes)
+        self.width = channels * len(kernel_sizes)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """`[B, T, D]` -> `[B, T, channels x number of kernels]`."""
+        x = _masked(x, mask).transpose(1, 2)
+        features = []
+        for convolution in self.convolutions:
+            assert isinstance(convolution, nn.Conv1d)
+            beyond = convolution.kernel_size[0] - 1
+            features.append(convolution(F.pad(x, (beyond // 2, beyond - beyond // 2))))
+        return F.relu(torch.cat(features, dim=1)).transpose(1, 2)
+
+
+class Recurrent(nn.Module):
+    """A bidirectional LSTM or GRU over packed sequences; `hidden` units in each direction."""
+
+    def __init__(self, dim: int, *, cell: str, hidden: int, layers: int = 1, dropout: float = 0.0):
+        super().__init__()
+        cells = {"lstm": nn.LSTM, "gru": nn.GRU}
+        if cell not in cells:
+            raise ValueError(f"cell={cell!r} was given; lstm or gru is expected")
+        between = dropout if layers > 1 else 0.0  # torch warns about dropout between the layers of a single one
+        self.rnn = cells[cell](dim, hidden, layers, batch_first=True, dropout=between, bidirectional=True)
+        self.width = 2 * hidden
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """`[B, T, D]` -> `[B, T, 2 x hidden]`, zero outside the mask."""
+        lengths = mask.sum(dim=1).cpu()
+        assert bool((mask.bool().cpu() == (torch.arange(mask.shape[1]) < lengths[:, None])).all()), "right padding"
+        # A packed sequence has at least one element; the one of an empty text is removed again below.
+        packed = pack_padded_sequence(
+            _masked(x, mask), lengths.clamp(min=1), batch_first=True, enforce_sorted=False
+        )
+        states, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=x.shape[1])
+        return _masked(states, mask)
+
+
+class Transformer(nn.Module):
+    """A pre-norm Transformer encoder with learned positions, from scratch (Vaswani et al. 2017; Xiong et al. 2020).
+
+    `width` None: the embedding's; another width is reached by a linear map.
+    `ValueError` if the width is not a multiple of `heads`, or (in `forward`) a text is longer than `max_tokens`.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        *,
+        width: int | None = None,
+        layers: int,
+        heads: int,
+        feedforward: int,
+        dropout: float,
+        max_tokens: int,
+    ):
+        super().__init__()
+        self.width = dim if width is None else width
+        if self.width % heads:
+            raise ValueError(
+                f"a Transformer of width {self.width} cannot have {heads} heads: the width must be a multiple of "
+                "their number (set model.encoder.width or model.encoder.heads)"
+            )
+        self.resize = nn.Identity() if self.width == dim else nn.Linear(dim, self.width)
+        self.positions = nn.Embedding(max_tokens, self.width)
+        self.dropout = nn.Dropout(dropout)
+        layer = nn.TransformerEncoderLayer(
+            self.width, heads, feedforward, dropout, activation="gelu", batch_first=True, norm_first=True
+        )
+        # Nested tensors would cut the output to the longest text of the batch.
+        self.layers = nn.TransformerEncoder(
+            layer, layers, norm=nn.LayerNorm(self.width), enable_nested_tensor=False
+        )
+        nn.init.normal_(self.positions.weight, std=0.02)
+        for parameter in self.layers.parameters():  # its layers are copies of one: draw each anew
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """`[B, T, D]` -> `[B, T, width]`."""
+        tokens = x.shape[1]
+        if tokens > self.positions.num_embeddings:
+            raise ValueError(
+                f"a text of {tokens} tokens was given to a Transformer built for {self.positions.num_embeddings}: "
+                "raise model.encoder.max_tokens or cut the texts (trainer.max_tokens)"
+            )
+        x = self.dropout(self.resize(x) + self.positions.weight[:tokens])
+        return self.layers(x, src_key_padding_mask=~attendable(mask))
+
+
+def attendable(mask: Tensor) -> Tensor:
+    """The mask `[B, T]` as bool, with the first position of empty texts made true: softmax over nothing is NaN."""
+    mask = mask.bool()
+    first = torch.arange(mask.shape[1], device=mask.device) == 0
+    return mask | (first & ~mask.any(dim=1, keepdim=True))
+
+
+def _masked(x: Tensor, mask: Tensor) -> Tensor:
+    """`x` `[B, T, W]` with zeros outside the mask."""
+    return x.masked_fill(~mask.bool().unsqueeze(-1), 0.0)

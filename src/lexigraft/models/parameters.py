@@ -1,0 +1,23 @@
+"""Parameter groups for the optimizer."""
+
+from typing import Any
+
+from torch import nn
+
+
+def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Groups `decay` and `no_decay` with `name`, `params` and `weight_decay`; every parameter is in exactly one.
+
+    Weights of linear, convolutional, recurrent and attention layers decay; embeddings (of words, positions, segments,
+    relative distances), biases and norms do not. Frozen parameters are listed too: they may be thawed later.
+    """
+    embeddings = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
+    decayed, spared = [], []
+    for parameter in model.parameters():
+        matrix = parameter.ndim > 1 and id(parameter) not in embeddings
+        (decayed if matrix else spared).append(parameter)
+    groups = [
+        {"name": "decay", "params": decayed, "weight_decay": weight_decay},
+        {"name": "no_decay", "params": spared, "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]

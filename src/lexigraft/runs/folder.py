@@ -1,0 +1,103 @@
+"""A run's folder: outputs/<experiment>/<id>/. Everything that evaluation needs later lies inside."""
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Names of what lies in a run folder."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, root: Path, experiment: str, config_yaml: str) -> "RunFolder":
+        """A new folder `<root>/<experiment>/<time>-<hash of the config>`, the resolved config written into it."""
+        digest = hashlib.sha256(config_yaml.encode()).hexdigest()[:8]
+        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{digest}"
+        for attempt in range(1000):
+            path = root / experiment / (name if attempt == 0 else f"{name}-{attempt}")
+            try:
+                path.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            break
+        run = cls(path)
+        run.checkpoints.mkdir()
+        run.transplant.mkdir()
+        run.figures.mkdir()
+        write_text(run.config, config_yaml)
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """An existing run folder; `FileNotFoundError` if it is none, or holds no trained model."""
+        run = cls(path)
+        for needed in (run.config, run.model, run.best):
+            if not needed.is_file():
+                raise FileNotFoundError(
+                    f"{path} is not a finished run: it has no {needed.relative_to(path)}; give the folder that "
+                    "`lexigraft train` printed, outputs/<experiment>/<id>"
+                )
+        return run
+
+    @property
+    def config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def result(self) -> Path:
+        return self.path / "result.json"
+
+    @property
+    def provenance(self) -> Path:
+        return self.path / "provenance.json"
+
+    @property
+    def model(self) -> Path:
+        """What is needed to build the network again before its weights are loaded."""
+        return self.path / "model.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.path / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        return self.checkpoints / "best.ckpt"
+
+    @property
+    def tokenizer(self) -> Path:
+        return self.path / "tokenizer"
+
+    @property
+    def transplant(self) -> Path:
+        return self.path / "transplant"
+
+    @property
+    def splits(self) -> Path:
+        return self.path / "splits"
+
+    @property
+    def figures(self) -> Path:
+        return self.path / "figures"
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write plain values as JSON, as a whole or not at all; NaN is refused rather than written."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")

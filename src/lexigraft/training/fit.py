@@ -1,0 +1,104 @@
+"""Runs Lightning's trainer on a module and leaves the best weights in it."""
+
+import logging
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.loggers import Logger
+from rich.console import Console
+
+from lexigraft.training.callbacks import LOWER_IS_BETTER, EpochLines, callbacks
+from lexigraft.training.module import ClassificationModule
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What training came to: the best epoch `{epoch, step, value}`, the history, and where the weights lie."""
+
+    best: dict[str, Any]
+    history: list[dict[str, float]]
+    device: torch.device
+    precision: str
+
+
+def fit(
+    module: ClassificationModule,
+    batches: pl.LightningDataModule,
+    *,
+    checkpoints: Path,
+    loggers: Sequence[Logger],
+    console: Console,
+    epochs: int,
+    monitor: str,
+    patience: int | None,
+    gradient_clip: float | None,
+    bar: bool,
+    accelerator: str,
+    devices: int,
+    precision: str,
+) -> Fitted:
+    """Train, then load the checkpoint with the best dev `monitor` into the module.
+
+    `ValueError` when the loss stops being finite, or the monitored metric never was.
+    """
+    beside = callbacks(checkpoints, monitor=monitor, patience=patience, bar=bar, console=console)
+    with _quiet_lightning():
+        trainer = pl.Trainer(
+            accelerator=accelerator,
+            devices=devices,
+            precision=precision,  # type: ignore[arg-type]  # checked by the schema
+            max_epochs=epochs,
+            gradient_clip_val=gradient_clip,
+            logger=list(loggers),
+            callbacks=beside,
+            default_root_dir=checkpoints.parent,
+            enable_progress_bar=bar,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            log_every_n_steps=10,
+            use_distributed_sampler=False,
+        )
+        trainer.fit(module, datamodule=batches)
+    history = next(c for c in beside if isinstance(c, EpochLines)).history
+    best = _best(history, monitor)
+    saver = next(c for c in beside if isinstance(c, ModelCheckpoint))
+    state = torch.load(saver.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
+    module.load_state_dict(state)
+    return Fitted(best, history, trainer.strategy.root_device, str(trainer.precision))
+
+
+def _best(history: list[dict[str, float]], monitor: str) -> dict[str, Any]:
+    key = f"dev_{monitor}"
+    rows = [row for row in history if math.isfinite(row.get(key, math.nan))]
+    if not rows:
+        raise ValueError(
+            f"trainer.monitor={monitor} has no value on the dev split: it may lack a class that the metric needs; "
+            "choose accuracy, macro_f1 or loss"
+        )
+    sign = -1 if monitor in LOWER_IS_BETTER else 1
+    row = max(rows, key=lambda r: sign * r[key])
+    return {"epoch": row["epoch"], "step": row["step"], "value": row[key]}
+
+
+class _quiet_lightning:
+    """Keeps Lightning's start-up notices and its advice about loader workers off the terminal."""
+
+    def __enter__(self) -> None:
+        self._log = logging.getLogger("pytorch_lightning")
+        self._level = self._log.level
+        self._log.setLevel(logging.WARNING)
+        self._caught = warnings.catch_warnings()
+        self._caught.__enter__()
+        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+
+    def __exit__(self, *error: Any) -> None:
+        self._caught.__exit__(*error)
+        self._log.setLevel(self._level)
