@@ -28,9 +28,7 @@ def source_matrix(cfg: DictConfig) -> EmbeddingMatrix:
     return instantiate(cfg)
 
 
-def target_tokenizer(
-    cfg: DictConfig, source: EmbeddingMatrix, texts: Sequence[str], language: str | None
-) -> Tokenizer:
+def target_tokenizer(cfg: DictConfig, source: EmbeddingMatrix, texts: Sequence[str], language: str | None) -> Tokenizer:
     """The tokenizer of `conf/tokenizer/`, made for these texts where it is one that is made."""
     return instantiate(cfg)(source=source.tokenizer, texts=texts, language=language)
 
@@ -83,7 +81,8 @@ def new_classifier(
         spec["backbone"], backbone = load_backbone(matrix.checkpoint)
     model = _assemble(cfg, spec, matrix.rows)
     if backbone is not None:
-        model.encoder.load_backbone(backbone)
+        assert isinstance(model.encoder, Pretrained)
+        model.encoder.load_weights(backbone)
     return model, spec
 
 
@@ -101,9 +100,7 @@ def _assemble(cfg: DictConfig, spec: dict[str, Any], rows: torch.Tensor) -> Clas
         rows, spec["pad_id"], project_to=spec["project_to"], dropout=cfg.embedding_dropout
     )
     encoder = instantiate(cfg.encoder)
-    encoder = (
-        encoder(embedding.dim, config=spec["backbone"]) if _is_pretrained(cfg) else encoder(embedding.dim)
-    )
+    encoder = encoder(embedding.dim, config=spec["backbone"]) if _is_pretrained(cfg) else encoder(embedding.dim)
     pooling = instantiate(cfg.pooling)(encoder.width)
     return Classifier(embedding, encoder, pooling, len(spec["classes"]), cfg.head_dropout)
 

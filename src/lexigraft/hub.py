@@ -25,16 +25,13 @@ def resolve(
 ) -> Path:
     """The local path of `name`: a file or folder, else a cached snapshot of the hub, else a download.
 
-    `files` are glob patterns of what is needed (None: everything); only these are downloaded. A cached snapshot
-    that has something for each of them is used without asking the hub; one that has something for some of them is
-    used where the hub cannot be reached. Without network the answer comes within seconds.
-    Raises `FileNotFoundError`: no such path, not cached and the hub cannot be reached, or the hub has no such name.
+    `files` are glob patterns of what is needed (None: everything); only these are downloaded. A cached
+    snapshot that has something for each of them is used without asking the hub; one that has something for
+    some of them is used where the hub cannot be reached. Without network the answer comes within seconds.
+    Raises `FileNotFoundError`: no such path, not cached and the hub out of reach, or unknown to the hub.
     """
-    local = Path(name).expanduser()
-    if local.exists():
-        return local
-    if _looks_like_a_path(name):
-        raise FileNotFoundError(_no_such_path(local))
+    if _looks_like_a_path(name) or Path(name).exists():
+        return local_path(name)
     snapshot = _cached(name, kind, revision, files)
     if snapshot is not None and _holds(snapshot, files, every=True):
         return snapshot
@@ -45,10 +42,28 @@ def resolve(
         return snapshot
     wanted = f"the {kind} {name!r}" + (f" at revision {revision!r}" if revision else "")
     if obstacle is None:
-        raise FileNotFoundError(f"{wanted} on {endpoint()} has none of the files {', '.join(files or ['*'])}")
+        raise FileNotFoundError(f"{wanted} on {endpoint()} has none of {', '.join(files or ['*'])}")
+    hint = (
+        _near(name, Path.cwd())
+        or "give the path of a local folder, or download it once where there is a network"
+    )
     raise FileNotFoundError(
-        f"{wanted} is neither a folder here ({Path.cwd()}) nor complete in the hub's cache ({_cache_folder()}), and "
-        f"{obstacle}: give the path of a local folder, or download it once where the network is"
+        f"{wanted} is neither a folder here ({Path.cwd()}) nor in the hub's cache ({_cache_folder()}), and "
+        f"{obstacle}: {hint}"
+    )
+
+
+def local_path(path: str | Path) -> Path:
+    """`path` with `~` expanded; `FileNotFoundError` with near names if it is missing."""
+    local = Path(path).expanduser()
+    if local.exists():
+        return local
+    missing, folder = local, local.parent
+    while not folder.is_dir() and folder != folder.parent:
+        missing, folder = folder, folder.parent
+    hint = _near(missing.name, folder) or "check the path"
+    raise FileNotFoundError(
+        f"{local} does not exist: there is no {missing.name!r} in {folder.resolve()}; {hint}"
     )
 
 
@@ -64,15 +79,11 @@ def _looks_like_a_path(name: str) -> bool:
     return "/" in name and Path(name).parent.is_dir()
 
 
-def _no_such_path(path: Path) -> str:
-    """One sentence that names the deepest folder which exists and what is in it under a near name."""
-    missing, folder = path, path.parent
-    while not folder.is_dir() and folder != folder.parent:
-        missing, folder = folder, folder.parent
+def _near(name: str, folder: Path) -> str:
+    """A question that offers the folder's nearest names; empty if none is near."""
     inside = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-    near = difflib.get_close_matches(missing.name, inside, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else "check the path"
-    return f"{path} does not exist: there is no {missing.name!r} in {folder.resolve()}; {hint}"
+    near = difflib.get_close_matches(name, inside, n=3)
+    return f"did you mean {' or '.join(near)}?" if near else ""
 
 
 def _cache_folder() -> Path:
@@ -151,28 +162,36 @@ def _unreachable(url: str, proxies: tuple[tuple[str, str], ...]) -> str | None:
 
 def _download(name: str, kind: str, revision: str | None, files: Sequence[str] | None) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
 
+    # The HTTP library's own base class, whichever library (httpx, httpx2) the hub's is built on.
+    http_error: type[Exception] = HfHubHTTPError.__bases__[0]
+    hub = endpoint()
     try:
         folder = snapshot_download(
             name,
             repo_type=kind,
             revision=revision,
             allow_patterns=None if files is None else list(files),
-            endpoint=endpoint(),
+            endpoint=hub,
         )
     except GatedRepoError as error:
         raise FileNotFoundError(
-            f"the {kind} {name!r} on {endpoint()} is gated: accept its terms there, then set HF_TOKEN"
+            f"the {kind} {name!r} on {hub} is gated: accept its terms there, then set HF_TOKEN"
         ) from error
     except RepositoryNotFoundError as error:
         raise FileNotFoundError(
-            f"there is no {kind} {name!r} on {endpoint()}, nor a folder of that name in {Path.cwd()}: check the "
-            f"spelling (owner/name), or set HF_TOKEN if it is private"
+            f"there is no {kind} {name!r} on {hub}, nor a folder of that name in {Path.cwd()}: "
+            f"check the spelling (owner/name), or set HF_TOKEN if it is private"
         ) from error
     except RevisionNotFoundError as error:
-        raise FileNotFoundError(f"the {kind} {name!r} on {endpoint()} has no revision {revision!r}") from error
-    except OSError as error:
+        raise FileNotFoundError(f"the {kind} {name!r} on {hub} has no revision {revision!r}") from error
+    except (OSError, http_error) as error:
         reason = " ".join(str(error).split())
-        raise FileNotFoundError(f"downloading the {kind} {name!r} from {endpoint()} failed: {reason}") from error
+        raise FileNotFoundError(f"downloading the {kind} {name!r} from {hub} failed: {reason}") from error
     return Path(folder)

@@ -3,6 +3,49 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from itertools import batched_texts
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from lexigraft import build
+from lexigraft.data.batches import eval_loader
+from lexigraft.evaluation.inference import class_probabilities
+from lexigraft.runs.folder import RunFolder
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print `{"text", "label", "probabilities"}` for each text: arguments, else --file's lines, else stdin's."""
+    folder = RunFolder.open(Path(args.run))
+    cfg = OmegaConf.load(folder.config)
+    model, tokenizer, classes = build.trained_classifier(folder, cfg.model)
+    for texts in _chunks(_texts(args), args.batch_size):
+        ids = tokenizer.encode(texts, cfg.trainer.max_tokens)
+        loader = eval_loader(ids, [0] * len(ids), pad_id=tokenizer.pad_id, batch_size=args.batch_size)
+        for text, row in zip(texts, class_probabilities(model, loader).tolist()):
+            answer = {
+                "text": text,
+                "label": classes[row.index(max(row))],
+                "probabilities": {name: round(p, 6) for name, p in zip(classes, row)},
+            }
+            print(json.dumps(answer, ensure_ascii=False), flush=True)
+
+
+def _texts(args: argparse.Namespace) -> Iterator[str]:
+    if args.text:
+        yield from args.text
+    elif args.file:
+        with open(args.file, encoding="utf-8-sig") as lines:
+            yield from _stripped(lines)
+    else:
+        yield from _stripped(sys.stdin)
+
+
+def _stripped(lines: Iterable[str]) -> Iterator[str]:
+    return (line.rstrip("\r\n") for line in lines)
+
+
+def _chunks(texts: Iterator[str], size: int) -> Iterator[list[str]]:
+    while chunk := list(islice(texts, size)):
+        yield chunk

@@ -20,6 +20,7 @@ from lexigraft.evaluation.inference import class_probabilities
 from lexigraft.evaluation.metrics import evaluate_predictions
 from lexigraft.evaluation.plots import plot_confusion, plot_curve
 from lexigraft.evaluation.tables import coverage_table, result_table
+from lexigraft.models.classifier import Classifier
 from lexigraft.runs.folder import RunFolder, write_json
 from lexigraft.runs.manifest import manifest
 from lexigraft.training.fit import Fitted, fit
@@ -92,7 +93,7 @@ def run(cfg: DictConfig) -> float:
 
 def _train(
     cfg: DictConfig,
-    model: torch.nn.Module,
+    model: Classifier,
     classes: tuple[str, ...],
     batches: TextDataModule,
     folder: RunFolder,

@@ -12,6 +12,9 @@ class Split:
     texts: list[str]
     labels: list[int]
 
+    def __post_init__(self) -> None:
+        assert len(self.texts) == len(self.labels)
+
     def __len__(self) -> int:
         return len(self.texts)
 
@@ -19,7 +22,8 @@ class Split:
         """SHA-256 over labels and texts in order."""
         digest = hashlib.sha256()
         for label, text in zip(self.labels, self.texts):
-            digest.update(f"{label}\t{text}\n".encode(errors="surrogatepass"))
+            # The length keeps a text that holds line breaks from looking like two rows.
+            digest.update(f"{label}\t{len(text)}\t{text}\n".encode())
         return digest.hexdigest()
 
 
@@ -38,3 +42,7 @@ class TextData:
     classes: tuple[str, ...]
     language: str
     report: dict[str, Any]
+
+    def splits(self) -> dict[str, Split]:
+        """The three splits by name: train, dev, test."""
+        return {"train": self.train, "dev": self.dev, "test": self.test}

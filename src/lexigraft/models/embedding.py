@@ -1,7 +1,9 @@
-"""The embedding layer: transplanted rows, optionally projected, zero wherever the mask is."""
+"""The embedding layer: transplanted rows, optionally projected, zero outside the mask."""
 
 import torch
 from torch import Tensor, nn
+
+from lexigraft.models.masking import masked
 
 
 class TransplantedEmbedding(nn.Module):
@@ -9,14 +11,14 @@ class TransplantedEmbedding(nn.Module):
 
     `rows` `[V, D]` are copied to float32. The padding row is zero and stays zero in training.
     `project_to` adds a linear map D -> project_to without bias, learned in training. It starts as the principal
-    directions of the rows (PCA without the centring), or, where project_to > D, as a random isometry.
+    directions of the rows (PCA without the centring), or, if project_to > D, as a random isometry.
     `ValueError` if `rows` is not a matrix, or `pad_id` or `project_to` is out of range.
     """
 
     def __init__(self, rows: Tensor, pad_id: int, *, project_to: int | None = None, dropout: float = 0.0):
         super().__init__()
         if rows.ndim != 2:
-            raise ValueError(f"embedding rows of shape {tuple(rows.shape)} were given; a matrix [V, D] is expected")
+            raise ValueError(f"embedding rows have the shape {tuple(rows.shape)}; a matrix [V, D] is expected")
         size, width = rows.shape
         if not 0 <= pad_id < size:
             raise ValueError(f"pad_id {pad_id} is not the id of one of the {size} embedding rows")
@@ -38,18 +40,18 @@ class TransplantedEmbedding(nn.Module):
         vectors = self.lookup(input_ids)
         if self.projection is not None:
             vectors = self.projection(vectors)
-        return self.dropout(vectors).masked_fill(~mask.bool().unsqueeze(-1), 0.0)
+        return masked(self.dropout(vectors), mask)
 
 
 @torch.no_grad()
 def _start_as_pca(projection: nn.Linear, rows: Tensor) -> None:
-    """Set the weight to the directions along which `rows` `[V, D]` vary most, each pointing to its largest entry."""
+    """Set the weight to the directions along which `rows` `[V, D]` vary most."""
     if projection.out_features > projection.in_features:
         nn.init.orthogonal_(projection.weight)
         return
-    centred = rows.double() - rows.double().mean(dim=0) if len(rows) else rows.double()
+    centred = rows.double() - rows.double().mean(dim=0)
     _, directions = torch.linalg.eigh(centred.T @ centred)  # columns, by ascending variance
     directions = directions.flip(1)[:, : projection.out_features].T
-    # An eigenvector's sign is arbitrary and differs between machines.
+    # An eigenvector's sign is arbitrary and differs between machines: make its largest entry positive.
     largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
     projection.weight.copy_(directions * largest.sign())

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from lexigraft.models.masking import attendable, masked
+
 
 class Identity(nn.Module):
     """The token vectors as they are."""
@@ -38,7 +40,7 @@ class TextCNN(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """`[B, T, D]` -> `[B, T, channels x number of kernels]`."""
-        x = _masked(x, mask).transpose(1, 2)
+        x = masked(x, mask).transpose(1, 2)
         features = []
         for convolution in self.convolutions:
             assert isinstance(convolution, nn.Conv1d)
@@ -55,27 +57,26 @@ class Recurrent(nn.Module):
         cells = {"lstm": nn.LSTM, "gru": nn.GRU}
         if cell not in cells:
             raise ValueError(f"cell={cell!r} was given; lstm or gru is expected")
-        between = dropout if layers > 1 else 0.0  # torch warns about dropout between the layers of a single one
+        between = dropout if layers > 1 else 0.0  # torch warns about a single layer
         self.rnn = cells[cell](dim, hidden, layers, batch_first=True, dropout=between, bidirectional=True)
         self.width = 2 * hidden
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """`[B, T, D]` -> `[B, T, 2 x hidden]`, zero outside the mask."""
         lengths = mask.sum(dim=1).cpu()
-        assert bool((mask.bool().cpu() == (torch.arange(mask.shape[1]) < lengths[:, None])).all()), "right padding"
+        on_the_right = torch.arange(mask.shape[1]) < lengths[:, None]
+        assert torch.equal(mask.bool().cpu(), on_the_right), "texts are padded on the right"
         # A packed sequence has at least one element; the one of an empty text is removed again below.
-        packed = pack_padded_sequence(
-            _masked(x, mask), lengths.clamp(min=1), batch_first=True, enforce_sorted=False
-        )
+        packed = pack_padded_sequence(masked(x, mask), lengths.clamp(min=1), batch_first=True, enforce_sorted=False)
         states, _ = pad_packed_sequence(self.rnn(packed)[0], batch_first=True, total_length=x.shape[1])
-        return _masked(states, mask)
+        return masked(states, mask)
 
 
 class Transformer(nn.Module):
-    """A pre-norm Transformer encoder with learned positions, from scratch (Vaswani et al. 2017; Xiong et al. 2020).
+    """A pre-norm Transformer encoder with learned positions (Vaswani et al. 2017; Xiong et al. 2020).
 
     `width` None: the embedding's; another width is reached by a linear map.
-    `ValueError` if the width is not a multiple of `heads`, or (in `forward`) a text is longer than `max_tokens`.
+    `ValueError` if the width is no multiple of `heads`, and in `forward` if a text is longer than `max_tokens`.
     """
 
     def __init__(
@@ -93,8 +94,8 @@ class Transformer(nn.Module):
         self.width = dim if width is None else width
         if self.width % heads:
             raise ValueError(
-                f"a Transformer of width {self.width} cannot have {heads} heads: the width must be a multiple of "
-                "their number (set model.encoder.width or model.encoder.heads)"
+                f"a Transformer of width {self.width} cannot have {heads} heads: the width must be a multiple "
+                "of their number (set model.encoder.width or model.encoder.heads)"
             )
         self.resize = nn.Identity() if self.width == dim else nn.Linear(dim, self.width)
         self.positions = nn.Embedding(max_tokens, self.width)
@@ -103,9 +104,7 @@ class Transformer(nn.Module):
             self.width, heads, feedforward, dropout, activation="gelu", batch_first=True, norm_first=True
         )
         # Nested tensors would cut the output to the longest text of the batch.
-        self.layers = nn.TransformerEncoder(
-            layer, layers, norm=nn.LayerNorm(self.width), enable_nested_tensor=False
-        )
+        self.layers = nn.TransformerEncoder(layer, layers, norm=nn.LayerNorm(self.width), enable_nested_tensor=False)
         nn.init.normal_(self.positions.weight, std=0.02)
         for parameter in self.layers.parameters():  # its layers are copies of one: draw each anew
             if parameter.ndim > 1:
@@ -116,20 +115,8 @@ class Transformer(nn.Module):
         tokens = x.shape[1]
         if tokens > self.positions.num_embeddings:
             raise ValueError(
-                f"a text of {tokens} tokens was given to a Transformer built for {self.positions.num_embeddings}: "
+                f"a text has {tokens} tokens, but the Transformer positions for {self.positions.num_embeddings}: "
                 "raise model.encoder.max_tokens or cut the texts (trainer.max_tokens)"
             )
         x = self.dropout(self.resize(x) + self.positions.weight[:tokens])
         return self.layers(x, src_key_padding_mask=~attendable(mask))
-
-
-def attendable(mask: Tensor) -> Tensor:
-    """The mask `[B, T]` as bool, with the first position of empty texts made true: softmax over nothing is NaN."""
-    mask = mask.bool()
-    first = torch.arange(mask.shape[1], device=mask.device) == 0
-    return mask | (first & ~mask.any(dim=1, keepdim=True))
-
-
-def _masked(x: Tensor, mask: Tensor) -> Tensor:
-    """`x` `[B, T, W]` with zeros outside the mask."""
-    return x.masked_fill(~mask.bool().unsqueeze(-1), 0.0)

@@ -6,13 +6,14 @@ from torch import nn
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Groups `decay` and `no_decay` with `name`, `params` and `weight_decay`; every parameter is in exactly one.
+    """Groups `decay` and `no_decay` (keys name, params, weight_decay); every parameter is in exactly one.
 
-    Weights of linear, convolutional, recurrent and attention layers decay; embeddings (of words, positions, segments,
-    relative distances), biases and norms do not. Frozen parameters are listed too: they may be thawed later.
+    Weights of linear, convolutional, recurrent and attention layers decay. Embeddings (of words, positions,
+    segments, relative distances), biases and norms do not. Frozen parameters are listed too: they may thaw later.
     """
     embeddings = {id(p) for m in model.modules() if isinstance(m, nn.Embedding) for p in m.parameters()}
-    decayed, spared = [], []
+    decayed: list[nn.Parameter] = []
+    spared: list[nn.Parameter] = []
     for parameter in model.parameters():
         matrix = parameter.ndim > 1 and id(parameter) not in embeddings
         (decayed if matrix else spared).append(parameter)

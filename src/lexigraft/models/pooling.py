@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from lexigraft.models.masking import masked
+
 
 class Mean(nn.Module):
     """The mean over the text's tokens."""
@@ -12,7 +14,7 @@ class Mean(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """`[B, T, W]`, `[B, T]` -> `[B, W]`."""
-        return _masked(x, mask, 0.0).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+        return masked(x, mask).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 class Max(nn.Module):
@@ -23,12 +25,12 @@ class Max(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """`[B, T, W]`, `[B, T]` -> `[B, W]`."""
-        highest = _masked(x, mask, float("-inf")).amax(dim=1)
+        highest = masked(x, mask, float("-inf")).amax(dim=1)
         return highest.masked_fill(~mask.bool().any(dim=1, keepdim=True), 0.0)
 
 
 class Attention(nn.Module):
-    """A weighted mean with learned weights: softmax over v . tanh(W x + b) (Yang et al. 2016, without hierarchy)."""
+    """A weighted mean with learned weights: the softmax of v . tanh(W x + b) (Yang et al. 2016)."""
 
     def __init__(self, dim: int):
         super().__init__()
@@ -37,10 +39,10 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """`[B, T, W]`, `[B, T]` -> `[B, W]`."""
-        x = _masked(x, mask, 0.0)
+        x = masked(x, mask)
         scores = self.score(torch.tanh(self.hidden(x)))
         # Not -inf: the softmax of a text without tokens must stay finite.
-        weights = _masked(scores, mask, torch.finfo(scores.dtype).min).softmax(dim=1)
+        weights = masked(scores, mask, torch.finfo(scores.dtype).min).softmax(dim=1)
         return (weights * x).sum(dim=1)
 
 
@@ -52,7 +54,7 @@ class First(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """`[B, T, W]`, `[B, T]` -> `[B, W]`."""
-        return _masked(x, mask, 0.0)[:, 0]
+        return masked(x, mask)[:, 0]
 
 
 class Last(nn.Module):
@@ -64,9 +66,4 @@ class Last(nn.Module):
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """`[B, T, W]`, `[B, T]` -> `[B, W]`."""
         last = (mask.sum(dim=1) - 1).clamp(min=0)
-        return _masked(x, mask, 0.0)[torch.arange(len(x), device=x.device), last]
-
-
-def _masked(x: Tensor, mask: Tensor, value: float) -> Tensor:
-    """`x` `[B, T, W]` with `value` outside the mask; multiplying would let NaN and inf through."""
-    return x.masked_fill(~mask.bool().unsqueeze(-1), value)
+        return masked(x, mask)[torch.arange(len(x), device=x.device), last]

@@ -66,7 +66,11 @@ def _git(folder: Path, *arguments: str) -> str | None:
     """What a git command prints; None without git, without a repository, or when it fails."""
     try:
         done = subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, timeout=20, errors="replace"
+            ["git", "-C", str(folder), *arguments],
+            capture_output=True,
+            text=True,
+            timeout=20,
+            errors="replace",
         )
     except (FileNotFoundError, subprocess.TimeoutExpired):
         return None

@@ -11,9 +11,7 @@ from rich.console import Console
 LOWER_IS_BETTER = ("loss",)
 
 
-def callbacks(
-    checkpoints: Path, *, monitor: str, patience: int | None, bar: bool, console: Console
-) -> list[Callback]:
+def callbacks(checkpoints: Path, *, monitor: str, patience: int | None, bar: bool, console: Console) -> list[Callback]:
     """The callbacks of a run. `monitor` is a dev metric; `patience` in epochs, None: never stop early."""
     mode = "min" if monitor in LOWER_IS_BETTER else "max"
     found: list[Callback] = [

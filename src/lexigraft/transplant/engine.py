@@ -1,14 +1,15 @@
-"""Moving a matrix onto another vocabulary: match what both share, fill in the rest, record where every row came from."""
+"""Moving a matrix onto another vocabulary: copy shared rows, fill in the rest, record each row's origin."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
 import torch
 
 from lexigraft.embeddings.matrix import EmbeddingMatrix
-from lexigraft.transplant.filling import Combination, Filled, FillingMethod
+from lexigraft.transplant.filling import Combination, FillingMethod
 from lexigraft.transplant.provenance import Provenance, ProvenanceBuilder
 from lexigraft.transplant.resize import pca
 from lexigraft.vocab.alignment import TIERS, align
@@ -112,22 +113,30 @@ class _Graft:
         alignment = align(self.source.vocabulary, self.target.vocabulary, normalised=normalised)
         for tier in range(1, len(TIERS)):
             ids = np.flatnonzero(self.left & (alignment.tier == tier))
-            combination = Combination.mean_of(alignment.source_id[ids][:, None].tolist())
-            self._write(ids, TIERS[tier], lambda rows, ids=ids: rows[alignment.source_id[ids]], combination)
+            found = torch.from_numpy(alignment.source_id[ids])
+            combination = Combination.mean_of(found[:, None].tolist())
+            # Indexed, not summed: a copied row is the source's bit for bit.
+            self._write(ids, TIERS[tier], partial(torch.index_select, dim=0, index=found), combination)
 
     def fill(self, method: FillingMethod) -> None:
         ids = np.flatnonzero(self.left)
         if len(ids):
-            filled: Filled = method(self.source, [self.tokens[i] for i in ids], self.generator)
+            filled = method(self.source, [self.tokens[i] for i in ids], self.generator)
             self._write(ids[filled.done], filled.tier, filled.make, filled.combination)
 
-    def _write(self, ids, tier, make, combination) -> None:
+    def _write(
+        self,
+        ids: np.ndarray,
+        tier: str,
+        make: Callable[[torch.Tensor], torch.Tensor],
+        combination: Combination | None,
+    ) -> None:
         if not len(ids):
             return
         self.rows[ids] = make(self.source.rows)
-        if self.output is not None:
+        if self.output is not None and self.source.output_rows is not None:
             self.output[ids] = make(self.source.output_rows)
-        if self.bias is not None:
+        if self.bias is not None and self.source.output_bias is not None:
             bias = self.source.output_bias
             # A random or zero row says nothing about how frequent the token is: it gets the mean bias.
             self.bias[ids] = bias.mean() if combination is None else combination.apply(bias[:, None])[:, 0]

@@ -65,6 +65,4 @@ class Filled:
 class FillingMethod(Protocol):
     """A step of `conf/transplant/*.yaml`'s `fill` list."""
 
-    def __call__(
-        self, source: EmbeddingMatrix, tokens: Sequence[Token], generator: torch.Generator
-    ) -> Filled: ...
+    def __call__(self, source: EmbeddingMatrix, tokens: Sequence[Token], generator: torch.Generator) -> Filled: ...

@@ -1,6 +1,5 @@
 """Where every transplanted row came from, and a summary of it by type and by corpus frequency."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,12 @@ class Provenance:
         """Write the arrays as a compressed .npz (keys tiers, tier, start, source, weight)."""
         made = self.made_of
         np.savez_compressed(
-            path, tiers=np.array(self.tiers), tier=self.tier, start=made.start, source=made.source, weight=made.weight
+            path,
+            tiers=np.array(self.tiers),
+            tier=self.tier,
+            start=made.start,
+            source=made.source,
+            weight=made.weight,
         )
 
 
@@ -73,7 +77,7 @@ class ProvenanceBuilder:
 
 
 def summarise(
-    provenance: Provenance, source_rows: torch.Tensor, rows: torch.Tensor, counts: Sequence[int] | None = None
+    provenance: Provenance, source_rows: torch.Tensor, rows: torch.Tensor, counts: np.ndarray | None = None
 ) -> dict[str, Any]:
     """Coverage by type and, given corpus `counts` [T], by occurrence; rows per tier; norms before and after.
 
@@ -90,7 +94,7 @@ def summarise(
         "zero_rows": int((rows == 0).all(1).sum()),
     }
     if counts is not None:
-        occurrences = provenance.count(np.asarray(counts, dtype=np.float64))
+        occurrences = provenance.count(counts)
         summary["occurrences_per_tier"] = occurrences
         summary["coverage_of_occurrences"] = _coverage(occurrences)
     return summary

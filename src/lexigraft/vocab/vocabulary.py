@@ -33,11 +33,14 @@ class Vocabulary:
 
     `normalize` folds a text as the tokenizer's normalizer would (case, accents, NFKC); None: it leaves text alone.
     `segment` splits an ordinary token's surface into ids of this vocabulary, `[]` where it cannot; None: unknown.
+    `further_roles` holds (role, id) for tokens that play more than the one role that `Token.role` names:
+    RoBERTa's `<s>` is bos and cls, GPT-2's `<|endoftext|>` is eos and bos.
     """
 
     tokens: tuple[Token, ...]
     normalize: Callable[[str], str] | None = field(default=None, compare=False, repr=False)
     segment: Callable[[Token], list[int]] | None = field(default=None, compare=False, repr=False)
+    further_roles: tuple[tuple[str, int], ...] = ()
 
     @classmethod
     def of_words(cls, words: Iterable[str], roles: dict[str, str] | None = None) -> "Vocabulary":
@@ -56,11 +59,13 @@ class Vocabulary:
 
     @cached_property
     def roles(self) -> dict[str, int]:
-        """Role -> id of the first token that plays it."""
+        """Role -> id of the token that plays it; a token that plays nothing else comes first, then the lowest id."""
         found: dict[str, int] = {}
         for i, token in enumerate(self.tokens):
             if token.role is not None and token.role != UNUSED:
                 found.setdefault(token.role, i)
+        for role, i in self.further_roles:
+            found.setdefault(role, i)
         return found
 
     def fingerprint(self) -> str:
@@ -68,6 +73,7 @@ class Vocabulary:
         digest = hashlib.sha256()
         for t in self.tokens:
             digest.update(repr((t.surface, t.starts_word, t.role, t.byte_fallback)).encode())
+        digest.update(repr(self.further_roles).encode())
         return digest.hexdigest()
 
 

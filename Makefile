@@ -1,0 +1,36 @@
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+LOCK   := constraints.txt
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test demo bench lock
+
+help:  ## show these lines
+	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: $(BIN)/lexigraft  ## create .venv and install lexigraft with the exact versions of constraints.txt
+
+$(BIN)/lexigraft: pyproject.toml $(LOCK)
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else f"lexigraft needs Python 3.11 to 3.13, but {sys.executable} is {v[0]}.{v[1]}: call make setup PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(LOCK) --editable '.[dev]'
+	@touch $@
+	@$(BIN)/python -c 'import torch; print("installed torch", torch.__version__, "- a CUDA build" if torch.version.cuda else "- a CPU build")'
+
+check:  ## lint, format and type checks
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test:  ## the whole suite, with coverage (at least 90 % of lines)
+	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+demo: setup  ## graft LAC's character embeddings onto a review classifier, train and evaluate it
+	$(BIN)/lexigraft train experiment=demo
+
+bench:  ## start-up, reading a matrix out of a 4 GB checkpoint, rows/s of each transplant method
+	$(BIN)/python bench/run.py
+
+lock:  ## resolve pyproject.toml anew in a fresh environment and write constraints.txt
+	bash .ci/lock $(PYTHON) $(LOCK)

@@ -1,0 +1,223 @@
+"""The command line: names and help of the commands. Nothing heavy is imported before a line has been checked."""
+
+import argparse
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from lexigraft import __version__
+from lexigraft.config.catalog import conf_folder, groups, options
+from lexigraft.config.errors import ConfigError, did_you_mean, nearest
+from lexigraft.config.flags import Line, split
+
+COMMANDS = {
+    "train": "fine-tune a model on a transplanted embedding matrix, and evaluate it",
+    "transplant": "write a new embedding matrix, without training",
+    "evaluate": "measure a finished run on its own splits or on another file",
+    "predict": "classify texts with a finished run",
+    "show": "print the composed config, a finished run, or the options of conf/",
+}
+
+HELP = f"""\
+Graft the word embeddings of any pretrained model onto any vocabulary and any network.
+
+usage: lexigraft COMMAND ...
+
+{chr(10).join(f"  {name:<12}{text}" for name, text in COMMANDS.items())}
+
+lexigraft COMMAND --help says more about a command; lexigraft --version prints the version.
+Completion: eval "$(lexigraft -sc install=bash)", also for zsh; lexigraft -sc install=fish | source
+"""
+
+USAGE = {
+    "train": """\
+usage: lexigraft train [GROUP=OPTION ...] [KEY=VALUE ...] [FLAGS]
+
+Fine-tune a classifier on a transplanted embedding matrix; the result is a run folder below outputs/.
+
+examples:
+  lexigraft train                                         # Chinese reviews, LAC character embeddings, TextCNN
+  lexigraft train source=lac transplant=random            # the control: random rows of the same norms
+  lexigraft train data=thucnews source=tencent_char model=bilstm data.root=~/data
+  lexigraft train source=hf source.name=bert-base-chinese tokenizer=source model=pretrained optimizer.lr=3e-5
+  lexigraft train -m seed=0,1,2 model=textcnn,bigru       # six runs, one after the other
+""",
+    "transplant": """\
+usage: lexigraft transplant output=FOLDER tokenizer.name=TOKENIZER [GROUP=OPTION ...] [KEY=VALUE ...] [FLAGS]
+
+Move source rows onto a target vocabulary and write them as safetensors, with the tokenizer and where each row
+came from.
+
+examples:
+  lexigraft transplant output=grafted tokenizer.name=my/tokenizer.json
+  lexigraft transplant output=grafted source=hf source.name=bert-base-chinese tokenizer.name=gpt2
+  lexigraft transplant output=grafted source=glove_text source.path=glove.txt data=sst2 tokenizer=wordpiece
+  lexigraft transplant output=grafted tokenizer.name=gpt2 transplant=random seed=1
+""",
+}
+
+FLAGS_HELP = """\
+flags, anywhere on the line:
+  -m, --multirun          one run for each combination of comma-separated values
+  --cfg job               print the composed config, start nothing (--resolve: with its references resolved)
+  -cd, --config-dir DIR   a folder of your own options beside conf/; so does the variable LEXIGRAFT_CONF
+  -cn, --config-name X    another primary config than {command}.yaml
+  --info defaults         how the config was composed; --hydra-help prints Hydra's own flags
+"""
+
+SHOW_HELP = """\
+usage: lexigraft show [GROUP=OPTION ...] [KEY=VALUE ...] [-cn transplant]   the composed config, references resolved
+       lexigraft show RUN                                                   a finished run
+       lexigraft show options [GROUP]                                       the options of conf/
+"""
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command line and exit: 0 done, 1 failed while running, 2 refused beforehand, 130 interrupted."""
+    sys.exit(_guarded(list(sys.argv[1:] if argv is None else argv)))
+
+
+def _guarded(argv: list[str]) -> int:
+    """Exit code of a command line; a user's mistake is one line on stderr instead of a traceback."""
+    full = any(os.environ.get(name) == "1" for name in ("LEXIGRAFT_TRACEBACK", "HYDRA_FULL_ERROR"))
+    try:
+        _dispatch(argv)
+    except ConfigError as error:
+        if full:
+            traceback.print_exc()
+        for problem in error.problems:
+            print(f"error: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as in `lexigraft show | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        cause = _innermost(error)
+        if full or not _is_users(cause):
+            traceback.print_exc()
+        else:
+            print(f"error: {cause}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _dispatch(argv: list[str]) -> None:
+    command, rest = (argv[0], argv[1:]) if argv else ("--help", [])
+    if command in ("-h", "--help"):
+        print(HELP, end="")
+    elif command == "--version" or "--version" in rest:
+        print(f"lexigraft {__version__}")
+    elif command in ("-sc", "--shell-completion"):
+        _complete(rest)
+    elif command in USAGE:
+        _hydra_command(command, rest)
+    elif command == "show":
+        _show(rest)
+    elif command in COMMANDS:
+        args = _parser(command).parse_args(rest)
+        importlib.import_module(f"lexigraft.commands.{command}").run(args)
+    else:
+        hint = did_you_mean(*nearest(command, COMMANDS)) or f"; the commands are {', '.join(COMMANDS)}"
+        raise ConfigError(f"unknown command '{command}'{hint}")
+
+
+def _hydra_command(command: str, words: list[str]) -> None:
+    line = split(words)
+    if "--help" in line.flags:
+        print(_help_of(command))
+        return
+    from lexigraft.config import hydra_app
+
+    hydra_app.run(command, line)
+
+
+def _show(words: list[str]) -> None:
+    if "-h" in words or "--help" in words:
+        print(SHOW_HELP, end="")
+        return
+    from lexigraft.commands import show
+
+    show.run(words)
+
+
+def _complete(words: list[str]) -> None:
+    """Shell completion: Hydra's, which knows no command words, with ours before it."""
+    action, _, shell = (words[0] if words else "").partition("=")
+    if len(words) != 1 or action not in ("query", "install", "uninstall") or shell not in SHELLS:
+        raise ConfigError("completion takes one of install=, uninstall= and query=, with bash, zsh or fish")
+    from lexigraft.config import completion, hydra_app
+
+    if action == "query":
+        completion.query(shell, os.environ.get("COMP_LINE", ""), list(COMMANDS))
+    else:
+        hydra_app.run("train", Line(overrides=words, flags={"--shell-completion": None}))
+
+
+def _help_of(command: str) -> str:
+    """Help of a Hydra command: usage, examples, flags, and each group of conf/ with its options."""
+    own = conf_folder()
+    text = [USAGE[command], FLAGS_HELP.format(command=command)]
+    text.append(f"values, e.g. trainer.epochs=3: see lexigraft {command} --cfg job\n\ngroups and their options:")
+    for group in _groups_of(command):
+        text.append(f"  {group}")
+        text += [f"    {option.name:<15} {option.description}" for option in options(own, group)]
+    return "\n".join(text)
+
+
+def _groups_of(command: str) -> list[str]:
+    """Groups in the order in which the command's primary config names them, nested ones after their parent."""
+    lines = (conf_folder() / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
+    known = groups(conf_folder())
+    named = [line.strip(" -").partition(":")[0] for line in lines if line.startswith("  - ")]
+    return [group for name in named for group in known if group == name or group.startswith(f"{name}/")]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a mistake as every other part of lexigraft does."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    """Arguments of the commands that take a run folder."""
+    parser = _Parser(prog=f"lexigraft {command}", description=COMMANDS[command], allow_abbrev=False)
+    parser.add_argument("run", metavar="RUN", help="a run folder, e.g. outputs/default/<id>")
+    if command == "evaluate":
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--split", choices=["dev", "test"], default="test", help="of the run's data (test)")
+        what.add_argument("--file", help="a labelled file instead: .tsv, .csv or .jsonl with text and label")
+    else:
+        parser.add_argument("texts", metavar="TEXT", nargs="*", help="texts; none: those of --file, or of stdin")
+        parser.add_argument("--file", help="a file with one text a line")
+        parser.add_argument("--batch-size", type=_positive, default=256, metavar="N", help="texts at a time (256)")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"'{text}' should be a whole number of at least 1")
+    return int(text)
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The error that an object raised while Hydra built it, without Hydra's wrapping."""
+    while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _is_users(error: BaseException) -> bool:
+    """Whether an error is a sentence for the user: one of these kinds, raised by our own code."""
+    if not isinstance(error, (ValueError, FileNotFoundError, ImportError)):
+        return False
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_globals.get("__name__", "").partition(".")[0] == "lexigraft"

@@ -1,0 +1,189 @@
+"""Composition of a command line's configs, before `hydra.main` repeats it: every mistake of every job, at once."""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import yaml
+from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from lexigraft.config.catalog import conf_folder, groups, options
+from lexigraft.config.errors import ConfigError, by_likeness, did_you_mean, nearest, nearest_key
+from lexigraft.config.origin import Origin, shown
+from lexigraft.config.schema import KeyPath, dotted, walk
+
+COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
+
+
+def user_folders(given: Sequence[str]) -> list[Path]:
+    """Config folders of `--config-dir` and of LEXIGRAFT_CONF (several are joined by `:`), which extend conf/.
+
+    `ConfigError` for a folder that does not exist, and for a file that conf/ would hide.
+    """
+    named = [("--config-dir", folder) for folder in given]
+    named += [("LEXIGRAFT_CONF", f) for f in os.environ.get("LEXIGRAFT_CONF", "").split(os.pathsep) if f]
+    own = conf_folder()
+    for source, folder in named:
+        if not Path(folder).is_dir():
+            raise ConfigError(f"{source} names '{folder}', which is not a folder")
+        for option in options(Path(folder)):
+            relative = option.path.relative_to(folder)
+            if (own / relative).exists() and not option.path.samefile(own / relative):
+                raise ConfigError(
+                    f"{shown(option.path.absolute())} would be hidden by lexigraft's own conf/{relative.as_posix()}: "
+                    "give it another name"
+                )
+    return [Path(folder).absolute() for _, folder in named]
+
+
+def search_path(folders: Sequence[Path]) -> list[str]:
+    """The override that shows `folders` to Hydra."""
+    quoted = ["'file://" + str(folder).replace("'", "\\'") + "'" for folder in folders]
+    return [f"hydra.searchpath=[{','.join(quoted)}]"] if folders else []
+
+
+@contextmanager
+def loader() -> Iterator[ConfigLoader]:
+    """Hydra's config loader over conf/."""
+    with initialize_config_dir(str(conf_folder()), job_name="lexigraft", version_base="1.3"):
+        yield GlobalHydra.instance().config_loader()
+
+
+def jobs(config_name: str, overrides: Sequence[str], multirun: bool) -> Iterator[tuple[DictConfig, Origin]]:
+    """The config of every job that a line starts (`hydra` node included), and where its values came from.
+
+    Call it within `loader()`. The jobs of a sweeper other than Hydra's basic one are not known beforehand: then only
+    the fixed part of the line is composed. `ConfigError` for whatever does not compose.
+    """
+    parsed = _parse(overrides)
+    swept = [o.input_line for o in parsed if o.is_sweep_override()]
+    fixed = [o.input_line for o in parsed if not o.is_sweep_override()]
+    first = _compose(config_name, fixed)
+    multirun = multirun or first.hydra.mode == RunMode.MULTIRUN
+    if swept and not multirun:
+        key = swept[0].partition("=")[0]
+        raise ConfigError(f"'{swept[0]}' holds several values: add -m for one run each, or write {key}=[...] for a list")
+    if not multirun or not first.hydra.sweeper._target_.endswith(".BasicSweeper"):
+        yield first, _origin(config_name, fixed)
+        return
+    params = [f"{key}={value}" for key, value in (first.hydra.sweeper.params or {}).items()]
+    try:
+        batches = BasicSweeper.split_arguments(_parse([*params, *overrides]), None)
+    except HydraException as error:
+        raise ConfigError(str(error)) from error
+    for arguments in (job for batch in batches for job in batch):
+        yield _compose(config_name, arguments), _origin(config_name, arguments)
+
+
+def refuse_devices_under_multirun(cfg: DictConfig) -> None:
+    """`ConfigError` for several devices in a sweep whose jobs share one process.
+
+    Lightning's ranks would each start the whole command line again, sweep included.
+    """
+    launcher = cfg.hydra.launcher._target_.rpartition(".")[2]
+    devices = OmegaConf.select(cfg, "hardware.devices")
+    if cfg.hydra.mode == RunMode.MULTIRUN and launcher in ("BasicLauncher", "JoblibLauncher"):
+        if isinstance(devices, int) and devices > 1:
+            raise ConfigError(
+                f"hardware.devices={devices} cannot be combined with -m, whose runs share one process: "
+                "start the runs one by one, or use hardware.devices=1"
+            )
+
+
+def _origin(config_name: str, overrides: Sequence[str]) -> Origin:
+    return Origin(GlobalHydra.instance().config_loader(), config_name, overrides)
+
+
+def _parse(overrides: Sequence[str]) -> list[Override]:
+    parsed = []
+    for text in overrides:
+        try:
+            parsed += OverridesParser.create().parse_overrides([text])
+        except OverrideParseException as error:
+            if "=" not in text:
+                raise ConfigError(f"'{text}' is not an override: write key=value") from error
+            key, _, value = text.partition("=")
+            raise ConfigError(
+                f"cannot read '{text}' on the command line: quote a value with special characters, {key}='\"{value}\"'"
+            ) from error
+    return parsed
+
+
+def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    try:
+        cfg = compose(config_name, list(overrides), return_hydra_config=True)
+    except COMPOSITION_ERRORS as error:
+        raise ConfigError(*explain(error, config_name, overrides)) from error
+    with open_dict(cfg):
+        cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"  # for ${hydra:job.num}, which a launcher will set
+    HydraConfig.instance().set_config(cfg)
+    return cfg
+
+
+def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> list[str]:
+    """An error of Hydra, OmegaConf or YAML as sentences, without Hydra's advice to hide a typo by `+`."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        file = shown(Path(mark.name).absolute())
+        return [f"{file}, line {mark.line + 1}: not valid YAML: {error.problem}"]
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        return [_unknown_option(error)]
+    text = str(error)
+    if match := re.search(r"Could not override '([^']+)'", text):
+        if "No match in the defaults list" in text:
+            return [_unknown_group(match[1], config_name)]
+        if unknown := _unknown_keys(config_name, overrides):
+            return unknown
+    if match := re.search(r"An item is already at '([^']+)'", text):
+        return [f"'{match[1]}' exists already: leave out the + before it"]
+    lines = [line.strip() for line in f"{text}\n{error.__cause__ or ''}".splitlines()]
+    kept = [line for line in lines if line and not re.match(r"To (append|add)|full_key:|object_type|See http", line)]
+    return [" ".join(kept)]
+
+
+def _unknown_option(error: MissingConfigException) -> str:
+    group, _, name = str(error.missing_cfg_file).rpartition("/")
+    if not group:
+        return f"there is no primary config '{name}'; conf/ has train and transplant, --config-dir may add others"
+    known = by_likeness(name, error.options or [])
+    return f"unknown option '{group}={name}'{did_you_mean(*nearest(name, known))} {group} has {', '.join(known)}".replace(
+        "' " + group, "'; " + group
+    )
+
+
+def _unknown_group(group: str, config_name: str) -> str:
+    known = groups(conf_folder())
+    if group in known:
+        return f"'{group}' is not a part of {config_name}.yaml, which the command line asks to change"
+    return f"unknown group '{group}' in the command line{did_you_mean(*nearest(group, known))}"
+
+
+def _unknown_keys(config_name: str, overrides: Sequence[str]) -> list[str]:
+    """A sentence for each override whose key the config without it does not have."""
+    parsed = _parse(overrides)
+    repository = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]
+    selects = [o for o in parsed if o.is_hydra_override() or repository.group_exists(o.key_or_group)]
+    values = OmegaConf.to_container(compose(config_name, [o.input_line or "" for o in selects]))
+    everywhere = {dotted(path): path for path, _ in walk(values)}
+    problems = []
+    for override in parsed:
+        key = override.key_or_group
+        if override in selects or override.is_add() or override.is_force_add() or key in everywhere:
+            continue
+        parent: KeyPath = tuple(key.split(".")[:-1])
+        siblings = [str(path[-1]) for path in everywhere.values() if tuple(map(str, path[:-1])) == parent]
+        hint = did_you_mean(*nearest_key(key, siblings, everywhere))
+        problems.append(f"unknown key '{key}' in the command line{hint}")
+    return problems

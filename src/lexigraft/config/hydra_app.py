@@ -1,0 +1,91 @@
+"""`lexigraft train` and `lexigraft transplant` as Hydra applications whose line is checked before Hydra runs it."""
+
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import hydra
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from lexigraft.config.catalog import conf_folder
+from lexigraft.config.compose import (
+    COMPOSITION_ERRORS,
+    explain,
+    jobs,
+    loader,
+    refuse_devices_under_multirun,
+    search_path,
+    user_folders,
+)
+from lexigraft.config.errors import ConfigError
+from lexigraft.config.flags import Line
+from lexigraft.config.origin import Origin
+from lexigraft.config.preflight import SCHEMAS, check_schema, preflight, without_hydra
+
+# Flags with which Hydra prints about itself or the line, and starts no job.
+ABOUT = ("--info", "--hydra-help", "--shell-completion")
+
+
+def run(command: str, line: Line) -> None:
+    """Check every job of the line, then let Hydra start `lexigraft.commands.<command>.run` for each.
+
+    `ConfigError` for any mistake that can be seen before data or a model is touched.
+    """
+    config_name = line.flags.get("--config-name") or command
+    line.overrides += search_path(user_folders(line.config_dirs))
+    if not line.flags.keys() & set(ABOUT):
+        _check(command, config_name, line)
+    outside = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+
+    def task(cfg: DictConfig) -> Any:
+        checked = preflight(cfg, SCHEMAS[command], _origin_of_job())
+        # A run sees the line as it was typed: Lightning starts further ranks by it.
+        with _process(*outside):
+            return importlib.import_module(f"lexigraft.commands.{command}").run(checked)
+
+    # HYDRA_FULL_ERROR makes Hydra pass errors on to us instead of printing them and leaving.
+    with _process([sys.argv[0], *line.hydra_arguments()], "1"):
+        try:
+            hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")(task)()
+        except COMPOSITION_ERRORS as error:
+            if not line.flags.keys() & set(ABOUT):
+                raise
+            raise ConfigError(*explain(error, config_name, line.overrides)) from error
+
+
+def _check(command: str, config_name: str, line: Line) -> None:
+    with loader():
+        for cfg, origin in jobs(config_name, line.overrides, "--multirun" in line.flags):
+            refuse_devices_under_multirun(cfg)
+            check = check_schema if "--cfg" in line.flags else preflight
+            check(without_hydra(cfg), SCHEMAS[command], origin)
+
+
+def _origin_of_job() -> Origin:
+    hydra_node = HydraConfig.get()
+    overrides = [*hydra_node.overrides.hydra, *hydra_node.overrides.task]
+    return Origin(GlobalHydra.instance().config_loader(), hydra_node.job.config_name, overrides)
+
+
+@contextmanager
+def _process(argv: list[str], full_error: str | None) -> Iterator[None]:
+    """This process with another command line and another HYDRA_FULL_ERROR."""
+    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    _set_process(argv, full_error)
+    try:
+        yield
+    finally:
+        _set_process(*before)
+
+
+def _set_process(argv: list[str], full_error: str | None) -> None:
+    sys.argv = argv
+    if full_error is None:
+        os.environ.pop("HYDRA_FULL_ERROR", None)
+    else:
+        os.environ["HYDRA_FULL_ERROR"] = full_error

@@ -1,0 +1,110 @@
+"""Everything that can be said about a composed config before data or a model is touched."""
+
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from lexigraft.config.errors import ConfigError, did_you_mean, nearest
+from lexigraft.config.schema import (
+    Node,
+    KeyPath,
+    TrainConfig,
+    TransplantConfig,
+    Where,
+    dotted,
+    missing_values,
+    schema_problems,
+    walk,
+)
+from lexigraft.config.signatures import target_problems
+
+SCHEMAS: dict[str, type] = {"train": TrainConfig, "transplant": TransplantConfig}
+
+
+def somewhere(_: KeyPath) -> str:
+    """For configs whose files are not known."""
+    return "the config"
+
+
+def preflight(cfg: DictConfig, schema: type, where: Where = somewhere) -> DictConfig:
+    """`cfg` resolved, its types settled, and read-only; `ConfigError` with every mistake that was found.
+
+    First what `schema` can see, which imports nothing; only then the signatures of the `_target_` nodes.
+    `where` says for a path which file, or the command line, it came from.
+    """
+    values = resolved(cfg, where)
+    values, problems = schema_problems(values, schema, where)
+    _report(problems + missing_values(values, where) + _without_target(values, schema, where))
+    _report(target_problems(values, where))
+    _report(_precision_without_accelerator(values))
+    checked = cast(DictConfig, OmegaConf.create(values))
+    OmegaConf.set_struct(checked, True)
+    OmegaConf.set_readonly(checked, True)
+    return checked
+
+
+def check_schema(cfg: DictConfig, schema: type, where: Where = somewhere) -> Node:
+    """`cfg` as resolved plain values; `ConfigError` for what `schema` can see. Missing values (`???`) are let pass."""
+    values, problems = schema_problems(resolved(cfg, where), schema, where)
+    _report(problems)
+    return values
+
+
+def resolved(cfg: DictConfig, where: Where = somewhere) -> Node:
+    """Plain values of `cfg`; `ConfigError` for an interpolation that cannot be resolved."""
+    try:
+        return cast(Node, OmegaConf.to_container(cfg, resolve=True))
+    except OmegaConfBaseException as error:
+        path: KeyPath = tuple(part for part in str(error.full_key or "").replace("[", ".").replace("]", "").split("."))
+        message = str(error.msg or error).splitlines()[0]
+        raise ConfigError(f"{dotted(path)} in {where(path)}: {message}{_interpolation_hint(cfg, message)}") from error
+
+
+def without_hydra(cfg: DictConfig) -> DictConfig:
+    """A composed config without Hydra's own node."""
+    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+
+
+def _report(problems: list[str]) -> None:
+    if problems:
+        raise ConfigError(*problems)
+
+
+def _interpolation_hint(cfg: DictConfig, message: str) -> str:
+    if not message.startswith("Interpolation key '"):
+        return ""
+    wanted = message.split("'")[1]
+    known = [dotted(path) for path, _ in walk(OmegaConf.to_container(cfg))]
+    return did_you_mean(*nearest(wanted, known))
+
+
+def _without_target(values: Node, schema: type, where: Where) -> list[str]:
+    """Groups that should name their code and do not; only `transplant` can do without texts."""
+    groups: dict[str, Any] = {k: v for k, v in values.items() if isinstance(v, dict) and k not in ("trainer", "hardware", "model")}
+    if "model" in values and isinstance(values["model"], dict):
+        groups |= {f"model.{k}": values["model"].get(k) for k in ("encoder", "pooling")}
+    problems = []
+    for key, node in groups.items():
+        if isinstance(node, dict) and "_target_" not in node:
+            if key == "data" and set(node) <= {"root"}:
+                if schema is TrainConfig:
+                    problems.append("data=none has no texts to train on: choose another, see lexigraft show options data")
+                continue
+            problems.append(f"'{key}._target_' is missing in {where(tuple(key.split('.')))}: which code is it?")
+    return problems
+
+
+def _precision_without_accelerator(values: Node) -> list[str]:
+    """fp16 is refused on a CPU also where `accelerator: auto` came to one; only torch can tell."""
+    hardware = values.get("hardware")
+    if not hardware or hardware["precision"] not in ("16-mixed", "16-true"):
+        return []
+    import torch
+
+    if torch.accelerator.is_available():
+        return []
+    return [
+        f"hardware.precision={hardware['precision']} needs a GPU, and there is none here "
+        "(on a CPU fp16 is slow and gives NaN): use bf16-mixed or 32-true"
+    ]

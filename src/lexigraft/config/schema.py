@@ -1,0 +1,191 @@
+"""What train.yaml and transplant.yaml may hold: names, types and ranges as dataclasses, checked by pydantic.
+
+Groups that name their code with `_target_` are open here; `signatures.py` holds them to that code's arguments.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Annotated, Any, Literal, get_type_hints
+
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+
+from lexigraft.config.errors import did_you_mean, nearest, nearest_key
+
+KeyPath = tuple[str | int, ...]
+Where = Callable[[KeyPath], str]
+
+Node = dict[str, Any]
+Text = Annotated[str, Field(min_length=1)]
+Switch = Annotated[bool, Field(strict=True)]
+Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
+Count = Annotated[int, Field(strict=True, ge=1)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Dropout = Annotated[Number, Field(ge=0, lt=1)]
+
+
+def _steps(value: int) -> int:
+    if value != -1 and value < 1:
+        raise ValueError("should be -1 (no limit) or at least 1")
+    return value
+
+
+class Closed:
+    """No key besides the fields; `experiment=2024` is a text although YAML reads a number."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", coerce_numbers_to_str=True)
+
+
+@dataclass
+class Trainer(Closed):
+    """How long and in what portions a run trains."""
+
+    epochs: Count
+    max_steps: Annotated[int, Field(strict=True), AfterValidator(_steps)]
+    batch_size: Count
+    eval_batch_size: Count
+    max_tokens: Annotated[int, Field(strict=True, ge=2)]
+    monitor: Literal["accuracy", "macro_f1", "roc_auc", "loss"]
+    patience: Count | None
+    gradient_clip: Annotated[Number, Field(gt=0)] | None
+    workers: Annotated[int, Field(strict=True, ge=0)]
+    progress: Switch
+
+
+@dataclass
+class Hardware(Closed):
+    """What a run computes on, and in which precision (Lightning's names)."""
+
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
+    devices: Count
+    precision: Literal[
+        "32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true",
+        "transformer-engine", "transformer-engine-float16",
+    ]  # fmt: skip
+    threads: Count
+
+
+@dataclass
+class Model(Closed):
+    """Encoder and pooling name their code; the head is a dropout and a linear layer."""
+
+    encoder: Node
+    pooling: Node
+    embedding_dropout: Dropout
+    head_dropout: Dropout
+
+
+@dataclass
+class TrainConfig(Closed):
+    """conf/train.yaml after composition."""
+
+    data: Node
+    source: Node
+    tokenizer: Node
+    transplant: Node
+    model: Model
+    finetune: Node
+    optimizer: Node
+    scheduler: Node
+    hardware: Hardware
+    logger: Node
+    experiment: Text
+    output_root: Text
+    seed: Seed
+    trainer: Trainer
+
+
+@dataclass
+class TransplantConfig(Closed):
+    """conf/transplant.yaml after composition."""
+
+    data: Node
+    source: Node
+    tokenizer: Node
+    transplant: Node
+    output: Text
+    seed: Seed
+
+
+def schema_problems(values: Node, schema: type, where: Where) -> tuple[Node, list[str]]:
+    """`values` with their types settled, and a sentence for each key that `schema` does not know or allow.
+
+    Values still missing (`???`) are passed over: `missing_values` tells of them.
+    """
+    adapter: TypeAdapter[Any] = TypeAdapter(schema)
+    try:
+        settled: Node = adapter.dump_python(adapter.validate_python(values))
+    except ValidationError as error:
+        problems = [_sentence(e, values, schema, where) for e in error.errors() if e["input"] != "???"]
+        return values, list(dict.fromkeys(problems)) + _contradictions(values)
+    return settled, _contradictions(settled)
+
+
+def missing_values(values: Node, where: Where) -> list[str]:
+    """A sentence for each value that is still `???`."""
+    return [
+        f"'{dotted(path)}' has no value in {where(path)}; give it as {dotted(path)}=..."
+        for path, value in walk(values)
+        if value == "???"
+    ]
+
+
+def dotted(path: KeyPath) -> str:
+    """`model.encoder.channels` as overrides write it."""
+    return ".".join(map(str, path))
+
+
+def walk(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    """Every path of nested dictionaries and lists with its value, containers included."""
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        yield (*path, key), child
+        yield from walk(child, (*path, key))
+
+
+def keys(schema: type, prefix: str = "") -> Iterator[str]:
+    """Dotted keys that a schema knows."""
+    for field in fields(schema):
+        yield prefix + field.name
+        kind = get_type_hints(schema)[field.name]
+        if is_dataclass(kind):
+            yield from keys(kind, f"{prefix}{field.name}.")  # type: ignore[arg-type]
+
+
+def _sentence(error: Any, values: Node, schema: type, where: Where) -> str:
+    """One of pydantic's errors in our words."""
+    path: KeyPath = error["loc"]
+    key, kind = dotted(path), error["type"]
+    if kind == "unexpected_keyword_argument":
+        known = [k.rpartition(".")[2] for k in keys(schema) if k.rpartition(".")[0] == dotted(path[:-1])]
+        everywhere = [dotted(p) for p, _ in walk(values) if p != path]
+        return f"unknown key '{key}' in {where(path)}{did_you_mean(*nearest_key(key, known, everywhere))}"
+    if kind == "missing":
+        return f"'{key}' is missing: it should stand in {where(path[:-1])}"
+    if kind in ("dict_type", "dataclass_type"):
+        return f"{key}={error['input']} in {where(path)} should be a group of keys, not one value"
+    expected = error["msg"].removeprefix("Value error, ").replace("Input should", "should")
+    meant = ""
+    if kind == "literal_error":
+        choices = error["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+        meant = did_you_mean(*nearest(str(error["input"]), choices))
+    return f"{key}={shown_value(error['input'])} in {where(path)} {expected}{meant}"
+
+
+def shown_value(value: Any) -> str:
+    """A value as YAML would write it."""
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value) if value != "" else "''"
+
+
+def _contradictions(values: Node) -> list[str]:
+    """Values that are right one by one but not together."""
+    hardware = values.get("hardware")
+    if isinstance(hardware, dict) and hardware.get("accelerator") == "cpu":
+        precision = hardware.get("precision")
+        if precision in ("16-mixed", "16-true"):
+            return [
+                f"hardware.precision={precision} does not work on a CPU (fp16 is slow there, and gives NaN): "
+                "use bf16-mixed or 32-true"
+            ]
+    return []

@@ -1,0 +1,74 @@
+"""Labelled texts from a data set of the Hugging Face hub, or from a local folder that `datasets` reads."""
+
+from pathlib import Path
+from typing import Any
+
+from lexigraft.data.files import require_columns
+from lexigraft.data.splits import Table, arrange, clean
+from lexigraft.data.text_data import TextData
+
+
+def load(
+    *,
+    name: str,
+    root: str | None = None,
+    config: str | None = None,
+    train: str = "train",
+    dev: str | None = "validation",
+    test: str | None = "test",
+    text: str = "text",
+    label: str = "label",
+    language: str = "zh",
+    dev_share: float = 0.1,
+    fold: int = 0,
+    folds: int = 10,
+    drop_shared: bool = True,
+) -> TextData:
+    """The data set `name`, a folder (also one under `root`) or a hub name; `config` is its configuration there.
+
+    Without dev or test they are made from train, see `splits.arrange`. A `ClassLabel` column gives the classes' names
+    and order. `ValueError` for splits, columns and labels that are not there.
+    """
+    import datasets  # 1.2 s
+
+    from lexigraft.hub import resolve
+
+    in_root = Path(root or "").expanduser() / name
+    folder = in_root if in_root.is_dir() else resolve(name, kind="dataset")
+    if folder.is_file():
+        raise ValueError(f"data.name={name} is a file; data=files reads files, data=hf a folder or a hub name")
+    loaded = datasets.load_dataset(str(folder), name=config)
+    tables: dict[str, Table | None] = {}
+    for role, split in {"train": train, "dev": dev, "test": test}.items():
+        if split is not None and split not in loaded:
+            raise ValueError(
+                f"data set {name} has no split {split!r}; set data.{role}= to one of: {', '.join(loaded)}, or (dev "
+                "and test) to null"
+            )
+        tables[role] = _table(name, role, loaded[split], text, label) if split is not None else None
+    return arrange(
+        name,
+        language,
+        tables,
+        labels=getattr(loaded[train].features[label], "names", None),
+        dev_share=dev_share,
+        fold=fold,
+        folds=folds,
+        drop_shared=drop_shared,
+    )
+
+
+def _table(name: str, role: str, rows: Any, text: str, label: str) -> Table:
+    """The cleaned rows of one split; labels are class names where the column has them."""
+    where = f"data set {name}, split {rows.split}"
+    require_columns(where, rows.column_names, text=text, label=label)
+    texts, labels = list(rows[text]), list(rows[label])
+    if all(value is None or value == -1 for value in labels):
+        raise ValueError(
+            f"{where}: no row has a label (benchmarks hide those of their test set); set data.{role}=null to take "
+            "that part from train"
+        )
+    names = getattr(rows.features[label], "names", None)
+    if names is not None:
+        labels = [None if value is None or value == -1 else names[value] for value in labels]
+    return clean(zip(texts, labels), where)

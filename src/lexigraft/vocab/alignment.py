@@ -1,0 +1,143 @@
+"""Which source token each target token is: by role, by bytes and word boundary, by bytes alone, or after folding."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lexigraft.vocab.scripts import fold_width, written_without_spaces
+from lexigraft.vocab.vocabulary import UNUSED, Token, Vocabulary
+
+TIERS = ("none", "role", "exact", "surface", "normalised")
+NONE, ROLE, EXACT, SURFACE, NORMALISED = range(len(TIERS))
+
+# A text's first and last special token go by either name; one stands in where a vocabulary lacks the other.
+_EQUIVALENT = {"bos": "cls", "cls": "bos", "eos": "sep", "sep": "eos"}
+# Among tokens whose boundary cannot be compared: one inside a word first, then one that knows no boundary.
+_PREFERENCE = {False: 0, None: 1, True: 2}
+
+_Candidate = tuple[bool, int, bool | None]  # is `<0xNN>`, id, starts_word: the smallest comes first
+Found = tuple[int, int]  # source id, tier
+
+
+@dataclass(frozen=True, eq=False)
+class Alignment:
+    """`source_id` int64 [T], -1 where no source token matches, and `tier` uint8 [T], an index into `TIERS`."""
+
+    source_id: np.ndarray
+    tier: np.ndarray
+
+    def counts(self) -> dict[str, int]:
+        """Tier name -> number of target tokens."""
+        return {name: int((self.tier == i).sum()) for i, name in enumerate(TIERS)}
+
+
+def align(source: Vocabulary, target: Vocabulary, *, normalised: bool = True) -> Alignment:
+    """The best source token of each of the T target tokens; several target tokens may share one.
+
+    The tiers, in order of precedence:
+    - role: special tokens by what they do, never by spelling; a role that the source lacks finds nothing.
+    - exact: same bytes and same word-boundary flag.
+    - surface: same bytes where boundaries cannot be compared, because a side knows none (characters) or because the
+      script is written without spaces: BERT's `中`, SentencePiece's `▁中` and GPT-2's `中` all mean the character.
+    - normalised (only if `normalised`): same after the source's normalizer (case, accents, NFKC) and after folding
+      fullwidth and halfwidth variants.
+
+    Within a tier a real token comes before a `<0xNN>` one, then the lowest id. `unused` ids match nothing.
+    """
+    index = _Index(source)
+    by_role = source.roles
+    playing = _roles_by_id(target)
+    source_id = np.full(len(target), -1, dtype=np.int64)
+    tier = np.full(len(target), NONE, dtype=np.uint8)
+    for i, token in enumerate(target):
+        if token.role == UNUSED:
+            continue
+        if token.role is not None:
+            found = _by_role(playing[i], by_role)
+        else:
+            found = index.find(token) or (index.find_folded(token) if normalised else None)
+        if found is not None:
+            source_id[i], tier[i] = found
+    return Alignment(source_id, tier)
+
+
+class _Index:
+    """Ordinary source tokens by surface."""
+
+    def __init__(self, source: Vocabulary) -> None:
+        self._normalize = source.normalize
+        self._by_surface: dict[bytes, list[_Candidate]] = {}
+        self._by_width: dict[bytes, list[_Candidate]] = {}  # only surfaces that folding their width changes
+        for i, token in enumerate(source):
+            if token.role is not None:
+                continue
+            surface, starts_word = _key(token)
+            candidate = (token.byte_fallback, i, starts_word)
+            self._by_surface.setdefault(surface, []).append(candidate)
+            text = _text(surface)
+            if text is not None and (narrow := fold_width(text)) != text:
+                self._by_width.setdefault(narrow.encode(), []).append(candidate)
+
+    def find(self, token: Token) -> Found | None:
+        """The source token with the same bytes."""
+        surface, starts_word = _key(token)
+        return _best(self._by_surface.get(surface), starts_word, written_without_spaces(surface))
+
+    def find_folded(self, token: Token) -> Found | None:
+        """The source token that the source's normalizer or the folding of widths makes the same."""
+        surface, starts_word = _key(token)
+        text = _text(surface)
+        if text is None:
+            return None
+        folded = fold_width(text if self._normalize is None else self._normalize(text)).encode()
+        if not folded.strip():  # a mark that the normalizer drops, or white space of another kind
+            return None
+        spaceless = written_without_spaces(surface) or written_without_spaces(folded)
+        found = _best(self._by_surface.get(folded), starts_word, spaceless)
+        if found is None:  # the source has only the wide form
+            found = _best(self._by_width.get(folded), starts_word, starts_without_spaces=True)
+        return None if found is None else (found[0], NORMALISED)
+
+
+def _best(candidates: list[_Candidate] | None, starts_word: bool | None, starts_without_spaces: bool) -> Found | None:
+    """The first candidate with the same boundary flag, else the preferred one whose flag cannot be compared."""
+    if candidates is None:
+        return None
+    same = [c for c in candidates if c[2] == starts_word]
+    if same:
+        return min(same)[1], EXACT
+    if starts_word is not None and not starts_without_spaces:
+        candidates = [c for c in candidates if c[2] is None]
+    if not candidates:
+        return None
+    return min(candidates, key=lambda c: (c[0], _PREFERENCE[c[2]], c[1]))[1], SURFACE
+
+
+def _key(token: Token) -> tuple[bytes, bool | None]:
+    """Surface and flag, a space inside the surface read as the boundary that it is: `<0x20>` equals `Ġ` and `▁`."""
+    if token.starts_word is False and token.surface.startswith(b" "):
+        return token.surface[1:], True
+    return token.surface, token.starts_word
+
+
+def _text(surface: bytes) -> str | None:
+    try:
+        return surface.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _roles_by_id(vocabulary: Vocabulary) -> dict[int, list[str]]:
+    """Id -> the roles that the token plays, the main one first."""
+    playing = {i: [t.role] for i, t in enumerate(vocabulary) if t.role is not None and t.role != UNUSED}
+    for role, i in vocabulary.further_roles:
+        playing[i].append(role)
+    return playing
+
+
+def _by_role(playing: list[str], source_roles: dict[str, int]) -> Found | None:
+    """The source token of the first of these roles that the source has, equivalents after all of them."""
+    for role in (*playing, *(_EQUIVALENT[r] for r in playing if r in _EQUIVALENT)):
+        if role in source_roles:
+            return source_roles[role], ROLE
+    return None
