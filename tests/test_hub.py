@@ -1,95 +1,31 @@
 """The resolver: local path, then snapshot, then network, and one sentence when there is none."""
 
-import hashlib
-import json
-import threading
 import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 import pytest
 
 from lexigraft import hub
-from lexigraft.hub import resolve
+from lexigraft.hub import local_path, resolve
+from tests.fixtures.hub_server import COMMIT, hub_serving, isolate_hub
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 FILES = {"config.json": b'{"model_type": "bert"}', "tokenizer.json": b"{}", "big.bin": b"x" * 1000}
-OFFLINE_ENDPOINT = "http://127.0.0.1:9"  # the discard port: connections are refused
-
-
-class Hub(BaseHTTPRequestHandler):
-    """The few answers of a model hub that a snapshot needs, for the one repository `owner/name`."""
-
-    requested: list[str] = []  # noqa: RUF012 - shared by the handlers of one server
-
-    def do_HEAD(self) -> None:
-        self.answer()
-
-    def do_GET(self) -> None:
-        self.answer()
-
-    def answer(self) -> None:
-        path = unquote(urlsplit(self.path).path)
-        self.requested.append(f"{self.command} {path}")
-        if path.startswith("/api/models/owner/name/revision/"):
-            revision = path.rsplit("/", 1)[1]
-            if revision not in ("main", COMMIT):
-                return self.send(404, b"", {"X-Error-Code": "RevisionNotFound"})
-            return self.send(200, json.dumps({"id": "owner/name", "sha": COMMIT, "siblings": []}).encode())
-        if path == f"/api/models/owner/name/tree/{COMMIT}":
-            tree = [{"type": "file", "path": n, "size": len(b), "oid": _etag(b)} for n, b in FILES.items()]
-            return self.send(200, json.dumps(tree).encode())
-        if path.startswith(f"/owner/name/resolve/{COMMIT}/"):
-            content = FILES[path.rsplit("/", 1)[1]]
-            return self.send(200, content, {"ETag": f'"{_etag(content)}"', "X-Repo-Commit": COMMIT})
-        if path.startswith("/api/models/owner/gated"):
-            return self.send(403, b"", {"X-Error-Code": "GatedRepo"})
-        if path.startswith("/api/models/owner/broken"):
-            return self.send(500, b"")
-        return self.send(404, b"", {"X-Error-Code": "RepoNotFound"})
-
-    def send(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
-        self.send_response(status)
-        for key, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(content)
-
-    def log_message(self, *args: object) -> None:
-        """Keep the test's output clean."""
-
-
-def _etag(content: bytes) -> str:
-    return hashlib.sha1(content).hexdigest()
 
 
 @pytest.fixture(autouse=True)
 def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty cache and working folder, no proxy, no hub."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "cache"))
-    for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        monkeypatch.delenv(variable, raising=False)
-    for scheme in ("http", "https", "all", "no"):
-        monkeypatch.delenv(f"{scheme}_proxy", raising=False)
-        monkeypatch.delenv(f"{scheme}_proxy".upper(), raising=False)
-    monkeypatch.setenv("HF_ENDPOINT", OFFLINE_ENDPOINT)
+    isolate_hub(str(tmp_path), monkeypatch)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
-    hub._unreachable.cache_clear()
 
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A hub on the loopback interface; gives the list of requests that it got."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hub) as http:
-        threading.Thread(target=http.serve_forever, daemon=True).start()
-        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{http.server_port}")
-        Hub.requested.clear()
-        yield Hub.requested
-        http.shutdown()
+    """A hub with the one model `owner/name`; gives the list of requests that it got."""
+    with hub_serving({"owner/name": FILES}, monkeypatch) as requests:
+        yield requests
 
 
 def put_in_cache(root: Path, *names: str) -> Path:
@@ -128,7 +64,7 @@ def test_a_partial_snapshot_serves_where_there_is_no_network(tmp_path: Path) -> 
         resolve("owner/name", files=["model.safetensors"])
 
 
-def test_download_takes_only_the_files_asked_for(tmp_path: Path, server: list[str]) -> None:
+def test_download_takes_only_the_files_asked_for(server: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     folder = resolve("owner/name", files=["*.json", "vocab.txt"])
     assert folder.name == COMMIT
     assert sorted(p.name for p in folder.iterdir()) == ["config.json", "tokenizer.json"]
@@ -136,7 +72,10 @@ def test_download_takes_only_the_files_asked_for(tmp_path: Path, server: list[st
     assert not any("big.bin" in r for r in server)
     server.clear()
     assert resolve("owner/name", files=["*.json"]) == folder
+    assert resolve("owner/name", files=["*.json", "vocab.txt"]) == folder, "the listing says that there is none"
     assert server == []
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    assert resolve("owner/name", files=["config.json", "big.bin"]) == folder
 
 
 def test_download_completes_a_partial_snapshot(tmp_path: Path, server: list[str]) -> None:
@@ -172,7 +111,7 @@ def test_without_network_one_sentence_says_what_to_do(tmp_path: Path) -> None:
     assert "\n" not in message
     for part in (
         "the model 'bert-base-chinese'",
-        f"{OFFLINE_ENDPOINT} cannot be reached",
+        "http://127.0.0.1:9 cannot be reached",
         str(tmp_path / "here"),
         str(tmp_path / "cache"),
         "give the path of a local folder",
@@ -232,7 +171,7 @@ def test_a_missing_path_is_told_from_a_hub_name() -> None:
     with pytest.raises(FileNotFoundError, match=r"no 'model' in .*here; did you mean models\?"):
         resolve("./model/deep/er")
     with pytest.raises(FileNotFoundError, match=r"no 'zzz' in .*here; check the path"):
-        resolve("./zzz")
+        local_path("zzz")
     with pytest.raises(FileNotFoundError, match=r"cannot be reached .*: did you mean models\?"):
         resolve("modles")
 
@@ -245,3 +184,12 @@ def test_what_is_neither_path_nor_name() -> None:
 def _answer_too_late(address: tuple[str, int], timeout: float) -> None:
     time.sleep(0.5)
     raise TimeoutError
+
+
+def test_everything_of_an_incomplete_snapshot_is_not_there(server: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    resolve("owner/name", files=["config.json"])
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(FileNotFoundError, match="nor in the hub's cache"):
+        resolve("owner/name")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    assert (resolve("owner/name") / "big.bin").is_file()

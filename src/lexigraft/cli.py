@@ -196,7 +196,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         what.add_argument("--split", choices=["dev", "test"], default="test", help="of the run's data (test)")
         what.add_argument("--file", help="a labelled file instead: .tsv, .csv or .jsonl with text and label")
     else:
-        parser.add_argument("texts", metavar="TEXT", nargs="*", help="texts; none: those of --file, or of stdin")
+        parser.add_argument("text", metavar="TEXT", nargs="*", help="texts; none: those of --file, or of stdin")
         parser.add_argument("--file", help="a file with one text a line")
         parser.add_argument("--batch-size", type=_positive, default=256, metavar="N", help="texts at a time (256)")
     return parser

@@ -32,8 +32,8 @@ def resolve(
     """
     if _looks_like_a_path(name) or Path(name).exists():
         return local_path(name)
-    snapshot = _cached(name, kind, revision, files)
-    if snapshot is not None and _holds(snapshot, files, every=True):
+    snapshot, complete = _cached(name, kind, revision, files)
+    if snapshot is not None and (complete or _holds(snapshot, files, every=True)):
         return snapshot
     obstacle = _obstacle(endpoint())
     if obstacle is None:
@@ -43,10 +43,7 @@ def resolve(
     wanted = f"the {kind} {name!r}" + (f" at revision {revision!r}" if revision else "")
     if obstacle is None:
         raise FileNotFoundError(f"{wanted} on {endpoint()} has none of {', '.join(files or ['*'])}")
-    hint = (
-        _near(name, Path.cwd())
-        or "give the path of a local folder, or download it once where there is a network"
-    )
+    hint = _near(name, Path.cwd()) or "give the path of a local folder, or download it once where there is a network"
     raise FileNotFoundError(
         f"{wanted} is neither a folder here ({Path.cwd()}) nor in the hub's cache ({_cache_folder()}), and "
         f"{obstacle}: {hint}"
@@ -62,9 +59,7 @@ def local_path(path: str | Path) -> Path:
     while not folder.is_dir() and folder != folder.parent:
         missing, folder = folder, folder.parent
     hint = _near(missing.name, folder) or "check the path"
-    raise FileNotFoundError(
-        f"{local} does not exist: there is no {missing.name!r} in {folder.resolve()}; {hint}"
-    )
+    raise FileNotFoundError(f"{local} does not exist: there is no {missing.name!r} in {folder.resolve()}; {hint}")
 
 
 def endpoint() -> str:
@@ -92,25 +87,23 @@ def _cache_folder() -> Path:
     return Path(constants.HF_HUB_CACHE)
 
 
-def _cached(name: str, kind: str, revision: str | None, files: Sequence[str] | None) -> Path | None:
-    """The folder of a snapshot in the hub's cache, perhaps a partial one where `files` are named."""
+def _cached(name: str, kind: str, revision: str | None, files: Sequence[str] | None) -> tuple[Path | None, bool]:
+    """The folder of a snapshot in the hub's cache, and whether it surely has all that the repository has of `files`."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
+    patterns = None if files is None else list(files)
     try:
-        folder = snapshot_download(
-            name,
-            repo_type=kind,
-            revision=revision,
-            local_files_only=True,
-            # With no pattern the hub library takes any snapshot; what is in it is checked by `_holds`.
-            allow_patterns=None if files is None else [],
+        folder = Path(
+            snapshot_download(name, repo_type=kind, revision=revision, local_files_only=True, allow_patterns=patterns)
         )
-    except LocalEntryNotFoundError:
-        return None
+    except LocalEntryNotFoundError as error:
+        partial = getattr(error, "snapshot_path", None)
+        return (Path(partial) if partial and files is not None else None), False
     except HFValidationError as error:
         raise ValueError(f"{name!r} is neither a path that exists nor a name on the hub: {error}") from error
-    return Path(folder)
+    # The hub library has compared the snapshot with the repository's listing, where an earlier download kept one.
+    return folder, (folder.parent.parent / "trees" / f"{folder.name}.json").is_file()
 
 
 def _holds(folder: Path, files: Sequence[str] | None, every: bool) -> bool:

@@ -2,7 +2,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexigraft.data.splits import Row, Table, arrange, clean, position
@@ -17,9 +17,7 @@ def numbered(n: int, prefix: str = "text") -> list[Row]:
     return [(f"{prefix} {i}", str(i % 2)) for i in range(n)]
 
 
-def arranged(
-    train: list[Row], dev: list[Row] | None = None, test: list[Row] | None = None, **options: Any
-) -> TextData:
+def arranged(train: list[Row], dev: list[Row] | None = None, test: list[Row] | None = None, **options: Any) -> TextData:
     tables = {"train": train, "dev": dev, "test": test}
     return arrange("toy", "en", {s: None if r is None else table(r) for s, r in tables.items()}, **options)
 
@@ -60,6 +58,7 @@ def test_clean_refuses_what_is_no_text_or_no_class(pair: tuple[object, object], 
         clean([pair], "here")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_position_is_a_fixed_place_below_one(text: str) -> None:
     assert 0 <= position(text, "dev") < 1
@@ -72,7 +71,7 @@ def test_positions_are_spread_evenly_and_differ_by_purpose() -> None:
     assert min(tenths) > 150
     assert max(tenths) < 250
     assert position("a", "dev") != position("a", "fold")
-    assert position("a", "dev") == pytest.approx(0.10706, abs=1e-5)  # a change would move every split
+    assert position("a", "dev") == pytest.approx(0.5892042770705821)  # a change here would move every split
 
 
 def test_given_splits_stay_as_they_are() -> None:
@@ -122,7 +121,7 @@ def test_shared_texts_are_dropped_from_train_alone_and_counted() -> None:
     train, dev, test = numbered(20), numbered(4) + numbered(1, "d"), numbered(6)[3:] + numbered(1, "t")
     data = arranged(train, dev, test)
     assert data.train.texts == [f"text {i}" for i in range(6, 20)]
-    assert len(data.dev), len(data.test) == (5, 4)
+    assert (len(data.dev), len(data.test)) == (5, 4)
     assert data.report["dropped"] == {"train_rows_in_test": 3, "train_rows_in_dev": 3}
     assert data.report["dev_rows_in_test"] == 1
 

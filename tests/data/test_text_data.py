@@ -1,4 +1,4 @@
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lexigraft.data.text_data import Split, TextData
@@ -10,8 +10,11 @@ def split(of: list[tuple[str, int]]) -> Split:
     return Split([t for t, _ in of], [label for _, label in of])
 
 
+@settings(deadline=None)
 @given(rows, rows)
-def test_fingerprints_are_equal_exactly_for_equal_rows(one: list[tuple[str, int]], other: list[tuple[str, int]]) -> None:
+def test_fingerprints_are_equal_exactly_for_equal_rows(
+    one: list[tuple[str, int]], other: list[tuple[str, int]]
+) -> None:
     assert (split(one).fingerprint() == split(other).fingerprint()) == (one == other)
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from lexigraft import build
-from lexigraft.data.batches import TextDataModule
+from lexigraft.data.datamodule import TextDataModule
 from lexigraft.data.save import save_splits
 from lexigraft.data.text_data import Split, TextData
 from lexigraft.embeddings.matrix import EmbeddingMatrix
@@ -35,7 +35,7 @@ def run(cfg: DictConfig) -> float:
     console, clock = Console(soft_wrap=True, highlight=False), _Clock()
     torch.set_num_threads(cfg.hardware.threads)
     data = build.text_data(cfg.data)
-    splits = {"train": data.train, "dev": data.dev, "test": data.test}
+    splits = data.splits()
     clock.lap("data")
     console.print(f"data        {data.name}: " + ", ".join(f"{n} {len(s):,}" for n, s in splits.items()))
 
@@ -72,7 +72,7 @@ def run(cfg: DictConfig) -> float:
         probabilities = class_probabilities(model, batches.eval_loader(name), fitted.device)
         metrics[name] = evaluate_predictions(probabilities, torch.tensor(splits[name].labels), data.classes)
         plot_confusion(metrics[name]["confusion"], data.classes, folder.figures / f"confusion_{name}.png")
-    plot_curve(fitted.history, folder.figures / "learning_curve.png")
+    plot_curve(fitted.history, folder.figures / "learning_curve.png", cfg.trainer.monitor)
     clock.lap("evaluate")
     result = {
         "status": "finished",
@@ -148,8 +148,7 @@ def _open_folder(
             seed=cfg.seed,
             data={
                 "name": data.name,
-                "report": data.report,
-                "sha256": {n: getattr(data, n).fingerprint() for n in ("train", "dev", "test")},
+                "sha256": {name: split.fingerprint() for name, split in data.splits().items()},
             },
             source=source.origin,
             target={"tokens": len(tokenizer.vocabulary), "sha256": tokenizer.vocabulary.fingerprint()},

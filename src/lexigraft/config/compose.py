@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from lexigraft.config.catalog import conf_folder, groups, options
 from lexigraft.config.errors import ConfigError, by_likeness, did_you_mean, nearest, nearest_key
 from lexigraft.config.origin import Origin, shown
-from lexigraft.config.schema import KeyPath, dotted, walk
+from lexigraft.config.schema import dotted, walk
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 
@@ -68,13 +68,15 @@ def jobs(config_name: str, overrides: Sequence[str], multirun: bool) -> Iterator
     the fixed part of the line is composed. `ConfigError` for whatever does not compose.
     """
     parsed = _parse(overrides)
-    swept = [o.input_line for o in parsed if o.is_sweep_override()]
-    fixed = [o.input_line for o in parsed if not o.is_sweep_override()]
+    swept = [_text(o) for o in parsed if o.is_sweep_override()]
+    fixed = [_text(o) for o in parsed if not o.is_sweep_override()]
     first = _compose(config_name, fixed)
     multirun = multirun or first.hydra.mode == RunMode.MULTIRUN
     if swept and not multirun:
         key = swept[0].partition("=")[0]
-        raise ConfigError(f"'{swept[0]}' holds several values: add -m for one run each, or write {key}=[...] for a list")
+        raise ConfigError(
+            f"'{swept[0]}' holds several values: add -m for one run each, or write {key}=[...] for a list"
+        )
     if not multirun or not first.hydra.sweeper._target_.endswith(".BasicSweeper"):
         yield first, _origin(config_name, fixed)
         return
@@ -84,7 +86,7 @@ def jobs(config_name: str, overrides: Sequence[str], multirun: bool) -> Iterator
     except HydraException as error:
         raise ConfigError(str(error)) from error
     for arguments in (job for batch in batches for job in batch):
-        yield _compose(config_name, arguments), _origin(config_name, arguments)
+        yield _compose(config_name, [*arguments, "hydra.mode=MULTIRUN"]), _origin(config_name, arguments)
 
 
 def refuse_devices_under_multirun(cfg: DictConfig) -> None:
@@ -94,16 +96,22 @@ def refuse_devices_under_multirun(cfg: DictConfig) -> None:
     """
     launcher = cfg.hydra.launcher._target_.rpartition(".")[2]
     devices = OmegaConf.select(cfg, "hardware.devices")
-    if cfg.hydra.mode == RunMode.MULTIRUN and launcher in ("BasicLauncher", "JoblibLauncher"):
-        if isinstance(devices, int) and devices > 1:
-            raise ConfigError(
-                f"hardware.devices={devices} cannot be combined with -m, whose runs share one process: "
-                "start the runs one by one, or use hardware.devices=1"
-            )
+    in_process = cfg.hydra.mode == RunMode.MULTIRUN and launcher in ("BasicLauncher", "JoblibLauncher")
+    if in_process and isinstance(devices, int) and devices > 1:
+        raise ConfigError(
+            f"hardware.devices={devices} cannot be combined with -m, whose runs share one process: "
+            "start the runs one by one, or use hardware.devices=1"
+        )
 
 
 def _origin(config_name: str, overrides: Sequence[str]) -> Origin:
     return Origin(GlobalHydra.instance().config_loader(), config_name, overrides)
+
+
+def _text(override: Override) -> str:
+    """An override as it was typed."""
+    assert override.input_line is not None
+    return override.input_line
 
 
 def _parse(overrides: Sequence[str]) -> list[Override]:
@@ -126,6 +134,8 @@ def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
         cfg = compose(config_name, list(overrides), return_hydra_config=True)
     except COMPOSITION_ERRORS as error:
         raise ConfigError(*explain(error, config_name, overrides)) from error
+    except ValueError as error:  # `model=null`
+        raise ConfigError(f"the command line: {error}") from error
     with open_dict(cfg):
         cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"  # for ${hydra:job.num}, which a launcher will set
     HydraConfig.instance().set_config(cfg)
@@ -142,14 +152,18 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> lis
         return [_unknown_option(error)]
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
-        if "No match in the defaults list" in text:
+        if "/" in match[1] or "No match in the defaults list" in text:
             return [_unknown_group(match[1], config_name)]
         if unknown := _unknown_keys(config_name, overrides):
             return unknown
     if match := re.search(r"An item is already at '([^']+)'", text):
         return [f"'{match[1]}' exists already: leave out the + before it"]
+    if match := re.search(r"Could not delete from config. '([^']+)' does not exist", text):
+        return [f"'~{match[1]}' in the command line: there is no such key to delete"]
     lines = [line.strip() for line in f"{text}\n{error.__cause__ or ''}".splitlines()]
     kept = [line for line in lines if line and not re.match(r"To (append|add)|full_key:|object_type|See http", line)]
+    if isinstance(error, OmegaConfBaseException) or isinstance(error.__cause__, OmegaConfBaseException):
+        kept = [f"{_unreadable_file(config_name, overrides)}:", *kept]
     return [" ".join(kept)]
 
 
@@ -158,9 +172,8 @@ def _unknown_option(error: MissingConfigException) -> str:
     if not group:
         return f"there is no primary config '{name}'; conf/ has train and transplant, --config-dir may add others"
     known = by_likeness(name, error.options or [])
-    return f"unknown option '{group}={name}'{did_you_mean(*nearest(name, known))} {group} has {', '.join(known)}".replace(
-        "' " + group, "'; " + group
-    )
+    hint = did_you_mean(*nearest(name, known)) or ";"
+    return f"unknown option '{group}={name}'{hint} {group} has {', '.join(known)}"
 
 
 def _unknown_group(group: str, config_name: str) -> str:
@@ -174,16 +187,31 @@ def _unknown_keys(config_name: str, overrides: Sequence[str]) -> list[str]:
     """A sentence for each override whose key the config without it does not have."""
     parsed = _parse(overrides)
     repository = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]
-    selects = [o for o in parsed if o.is_hydra_override() or repository.group_exists(o.key_or_group)]
-    values = OmegaConf.to_container(compose(config_name, [o.input_line or "" for o in selects]))
-    everywhere = {dotted(path): path for path, _ in walk(values)}
+    selects = [o for o in parsed if repository.group_exists(o.key_or_group) or o.key_or_group == "hydra.searchpath"]
+    base = compose(config_name, [_text(o) for o in selects], return_hydra_config=True)
+    everywhere = [dotted(path) for path, _ in walk(OmegaConf.to_container(base))]
     problems = []
     for override in parsed:
         key = override.key_or_group
         if override in selects or override.is_add() or override.is_force_add() or key in everywhere:
             continue
-        parent: KeyPath = tuple(key.split(".")[:-1])
-        siblings = [str(path[-1]) for path in everywhere.values() if tuple(map(str, path[:-1])) == parent]
-        hint = did_you_mean(*nearest_key(key, siblings, everywhere))
+        parent = key.rpartition(".")[0]
+        siblings = [other.rpartition(".")[2] for other in everywhere if other.rpartition(".")[0] == parent]
+        ours = [other for other in everywhere if not other.startswith("hydra.")]
+        hint = did_you_mean(*nearest_key(key, siblings, ours))
         problems.append(f"unknown key '{key}' in the command line{hint}")
     return problems
+
+
+def _unreadable_file(config_name: str, overrides: Sequence[str]) -> str:
+    """The file that OmegaConf cannot read; the command line, if it reads them all."""
+    repository = _origin(config_name, overrides).repository()
+    for source in repository.get_sources():
+        for file in Path(source.path).rglob("*.yaml") if source.scheme() == "file" else ():
+            try:
+                OmegaConf.load(file)
+            except yaml.YAMLError:
+                continue  # not a file of this config: Hydra would have told of it
+            except OmegaConfBaseException:
+                return shown(file)
+    return "the command line"

@@ -10,6 +10,7 @@ from typing import Any
 import hydra
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from lexigraft.config.catalog import conf_folder
@@ -45,7 +46,7 @@ def run(command: str, line: Line) -> None:
     def task(cfg: DictConfig) -> Any:
         checked = preflight(cfg, SCHEMAS[command], _origin_of_job())
         # A run sees the line as it was typed: Lightning starts further ranks by it.
-        with _process(*outside):
+        with _process(*outside), _announced():
             return importlib.import_module(f"lexigraft.commands.{command}").run(checked)
 
     # HYDRA_FULL_ERROR makes Hydra pass errors on to us instead of printing them and leaving.
@@ -59,17 +60,40 @@ def run(command: str, line: Line) -> None:
 
 
 def _check(command: str, config_name: str, line: Line) -> None:
+    """Compose every job, then hold each against the schema, then against the targets' signatures."""
     with loader():
-        for cfg, origin in jobs(config_name, line.overrides, "--multirun" in line.flags):
-            refuse_devices_under_multirun(cfg)
-            check = check_schema if "--cfg" in line.flags else preflight
-            check(without_hydra(cfg), SCHEMAS[command], origin)
+        found = list(jobs(config_name, line.overrides, "--multirun" in line.flags))
+        for check in (check_schema,) if "--cfg" in line.flags else (check_schema, preflight):
+            problems: dict[str, None] = {}
+            for cfg, origin in found:
+                try:
+                    refuse_devices_under_multirun(cfg)
+                    check(without_hydra(cfg), SCHEMAS[command], origin)
+                except ConfigError as error:
+                    problems |= dict.fromkeys(error.problems)
+            if problems:
+                raise ConfigError(*problems)
 
 
 def _origin_of_job() -> Origin:
     hydra_node = HydraConfig.get()
     overrides = [*hydra_node.overrides.hydra, *hydra_node.overrides.task]
-    return Origin(GlobalHydra.instance().config_loader(), hydra_node.job.config_name, overrides)
+    return Origin(GlobalHydra.instance().config_loader(), str(hydra_node.job.config_name), overrides)
+
+
+@contextmanager
+def _announced() -> Iterator[None]:
+    """In a multirun, say on stderr which run this is, and at once if it fails: Hydra tells only after the last."""
+    job = HydraConfig.get()
+    if job.mode != RunMode.MULTIRUN:
+        yield
+        return
+    print(f"run {job.job.num + 1}: {' '.join(job.overrides.task)}", file=sys.stderr)
+    try:
+        yield
+    except Exception as error:
+        print(f"run {job.job.num + 1} failed: {error}", file=sys.stderr)
+        raise
 
 
 @contextmanager

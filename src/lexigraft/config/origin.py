@@ -43,13 +43,14 @@ class Origin:
         return list(dict.fromkeys(self._file(default) for default in defaults))
 
     def _names_group(self, key: str) -> bool:
-        return self._repository().group_exists(key)
+        return self.repository().group_exists(key)
 
     def _defaults(self) -> list[ResultDefault]:
         found = self.loader.compute_defaults_list(self.config_name, self.overrides, RunMode.RUN)
         return [d for d in found.defaults if d.config_path and not d.config_path.startswith("hydra/")]
 
-    def _repository(self) -> Any:
+    def repository(self) -> Any:
+        """Hydra's access to the files, those of user folders included."""
         # The only way to the files of `hydra.searchpath`, which is how --config-dir reaches Hydra.
         return self.loader._parse_overrides_and_create_caching_repo(  # type: ignore[attr-defined]
             self.config_name, self.overrides
@@ -59,18 +60,17 @@ class Origin:
         package = tuple(default.package.split(".")) if default.package else ()
         if tuple(map(str, path[: len(package)])) != package:
             return False
-        value = OmegaConf.to_container(self._repository().load_config(default.config_path).config)
+        value: Any = OmegaConf.to_container(self.repository().load_config(default.config_path).config)
         for part in path[len(package) :]:
-            if isinstance(value, dict) and part in value:
-                value = value[part]
-            elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-                value = value[part]
-            else:
+            in_dict = isinstance(value, dict) and part in value
+            in_list = isinstance(value, list) and isinstance(part, int) and part < len(value)
+            if not (in_dict or in_list):
                 return False
+            value = value[part]
         return True
 
     def _file(self, default: ResultDefault) -> str:
-        loaded = self._repository().load_config(default.config_path)
+        loaded = self.repository().load_config(default.config_path)
         folder = Path(str(loaded.path).removeprefix("file://"))
         return shown(folder / f"{default.config_path}.yaml")
 

@@ -1,14 +1,14 @@
 """Everything that can be said about a composed config before data or a model is touched."""
 
-from typing import Any, cast
+from typing import cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from lexigraft.config.errors import ConfigError, did_you_mean, nearest
+from lexigraft.config.errors import ConfigError, did_you_mean, nearest_key
 from lexigraft.config.schema import (
-    Node,
     KeyPath,
+    Node,
     TrainConfig,
     TransplantConfig,
     Where,
@@ -20,6 +20,9 @@ from lexigraft.config.schema import (
 from lexigraft.config.signatures import target_problems
 
 SCHEMAS: dict[str, type] = {"train": TrainConfig, "transplant": TransplantConfig}
+
+# Groups whose node is built as a whole, by its `_target_`.
+GROUPS = ("data", "source", "tokenizer", "transplant", "finetune", "optimizer", "scheduler", "logger")
 
 
 def somewhere(_: KeyPath) -> str:
@@ -35,10 +38,11 @@ def preflight(cfg: DictConfig, schema: type, where: Where = somewhere) -> DictCo
     """
     values = resolved(cfg, where)
     values, problems = schema_problems(values, schema, where)
-    _report(problems + missing_values(values, where) + _without_target(values, schema, where))
+    _report(problems + missing_values(values, where))
+    _report(_without_target(values, schema, where))
     _report(target_problems(values, where))
     _report(_precision_without_accelerator(values))
-    checked = cast(DictConfig, OmegaConf.create(values))
+    checked = OmegaConf.create(values)
     OmegaConf.set_struct(checked, True)
     OmegaConf.set_readonly(checked, True)
     return checked
@@ -56,14 +60,16 @@ def resolved(cfg: DictConfig, where: Where = somewhere) -> Node:
     try:
         return cast(Node, OmegaConf.to_container(cfg, resolve=True))
     except OmegaConfBaseException as error:
-        path: KeyPath = tuple(part for part in str(error.full_key or "").replace("[", ".").replace("]", "").split("."))
+        path: KeyPath = tuple(str(error.full_key or "").replace("[", ".").replace("]", "").split("."))
         message = str(error.msg or error).splitlines()[0]
-        raise ConfigError(f"{dotted(path)} in {where(path)}: {message}{_interpolation_hint(cfg, message)}") from error
+        message = message.removeprefix("KeyError raised while resolving interpolation: ").strip('"')
+        hint = _interpolation_hint(cfg, message)
+        raise ConfigError(f"{dotted(path)} in {where(path)}: {message}{hint}") from error
 
 
 def without_hydra(cfg: DictConfig) -> DictConfig:
     """A composed config without Hydra's own node."""
-    return OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+    return OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
 
 
 def _report(problems: list[str]) -> None:
@@ -76,23 +82,24 @@ def _interpolation_hint(cfg: DictConfig, message: str) -> str:
         return ""
     wanted = message.split("'")[1]
     known = [dotted(path) for path, _ in walk(OmegaConf.to_container(cfg))]
-    return did_you_mean(*nearest(wanted, known))
+    parent = wanted.rpartition(".")[0]
+    siblings = [key.rpartition(".")[2] for key in known if key.rpartition(".")[0] == parent]
+    return did_you_mean(*nearest_key(wanted, siblings, known))
 
 
 def _without_target(values: Node, schema: type, where: Where) -> list[str]:
-    """Groups that should name their code and do not; only `transplant` can do without texts."""
-    groups: dict[str, Any] = {k: v for k, v in values.items() if isinstance(v, dict) and k not in ("trainer", "hardware", "model")}
-    if "model" in values and isinstance(values["model"], dict):
-        groups |= {f"model.{k}": values["model"].get(k) for k in ("encoder", "pooling")}
-    problems = []
-    for key, node in groups.items():
-        if isinstance(node, dict) and "_target_" not in node:
-            if key == "data" and set(node) <= {"root"}:
-                if schema is TrainConfig:
-                    problems.append("data=none has no texts to train on: choose another, see lexigraft show options data")
-                continue
-            problems.append(f"'{key}._target_' is missing in {where(tuple(key.split('.')))}: which code is it?")
-    return problems
+    """Nodes that should name their code and do not; only `transplant` can do without texts."""
+    if schema is TransplantConfig and values["data"].keys() <= {"root"}:
+        values = {key: node for key, node in values.items() if key != "data"}
+    elif values["data"].keys() <= {"root"}:
+        return ["data=none has no texts to train on: choose another, see lexigraft show options data"]
+    nodes: dict[KeyPath, Node] = {(key,): node for key, node in values.items() if key in GROUPS}
+    nodes |= {("model", key): values["model"][key] for key in ("encoder", "pooling") if "model" in values}
+    return [
+        f"'{dotted(path)}._target_' is missing in {where(path)}: it should name the code that the other keys configure"
+        for path, node in nodes.items()
+        if "_target_" not in node
+    ]
 
 
 def _precision_without_accelerator(values: Node) -> list[str]:

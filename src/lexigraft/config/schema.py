@@ -91,6 +91,7 @@ class TrainConfig(Closed):
     experiment: Text
     output_root: Text
     seed: Seed
+    test: Switch
     trainer: Trainer
 
 
@@ -116,8 +117,8 @@ def schema_problems(values: Node, schema: type, where: Where) -> tuple[Node, lis
         settled: Node = adapter.dump_python(adapter.validate_python(values))
     except ValidationError as error:
         problems = [_sentence(e, values, schema, where) for e in error.errors() if e["input"] != "???"]
-        return values, list(dict.fromkeys(problems)) + _contradictions(values)
-    return settled, _contradictions(settled)
+        return values, list(dict.fromkeys(problems)) + _contradictions(values, where)
+    return settled, _contradictions(settled, where)
 
 
 def missing_values(values: Node, where: Where) -> list[str]:
@@ -178,14 +179,14 @@ def shown_value(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value) if value != "" else "''"
 
 
-def _contradictions(values: Node) -> list[str]:
+def _contradictions(values: Node, where: Where) -> list[str]:
     """Values that are right one by one but not together."""
     hardware = values.get("hardware")
     if isinstance(hardware, dict) and hardware.get("accelerator") == "cpu":
         precision = hardware.get("precision")
         if precision in ("16-mixed", "16-true"):
             return [
-                f"hardware.precision={precision} does not work on a CPU (fp16 is slow there, and gives NaN): "
-                "use bf16-mixed or 32-true"
+                f"hardware.precision={precision} in {where(('hardware', 'precision'))} is not for a CPU, "
+                "where fp16 is slow and gives NaN: use bf16-mixed or 32-true"
             ]
     return []

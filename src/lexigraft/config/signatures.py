@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from lexigraft.config.errors import did_you_mean, nearest
-from lexigraft.config.schema import Node, KeyPath, Where, dotted, shown_value
+from lexigraft.config.schema import KeyPath, Node, Where, dotted, shown_value
 
 HYDRA_KEYS = ("_target_", "_partial_", "_args_", "_recursive_", "_convert_")
 SCALARS = (bool, int, float, str)
@@ -47,7 +47,7 @@ def locate(target: str) -> Callable[..., Any]:
         found = getattr(found, name)
     if not callable(found):
         raise ValueError("it is neither a class nor a function")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def plain(annotation: Any) -> Any:
@@ -104,8 +104,10 @@ def _node_problems(node: Node, where: Where, path: KeyPath) -> list[str]:
         parameters = dict(inspect.signature(function).parameters)
     except (ValueError, TypeError):  # written in C, without a signature
         return []
-    return _unknown(node, parameters, where, path) + _missing(node, parameters, where, path) + _mistyped(
-        node, parameters, where, path
+    return (
+        _unknown(node, parameters, where, path)
+        + _missing(node, parameters, where, path)
+        + _mistyped(node, parameters, where, path)
     )
 
 
@@ -117,8 +119,7 @@ def _unknown(node: Node, parameters: dict[str, inspect.Parameter], where: Where,
     problems = []
     for name in node:
         if name not in taken and name not in HYDRA_KEYS:
-            known = [n for n in [*taken, *HYDRA_KEYS] if n not in node]
-            close = nearest(str(name), known, cutoff=0.5)
+            close = nearest(str(name), [*taken, *HYDRA_KEYS], cutoff=0.5)
             hint = did_you_mean(*close) or f"; it takes {', '.join(taken) or 'no arguments'}"
             problems.append(
                 f"unknown key '{dotted((*path, name))}' in {where((*path, name))}: "
@@ -159,9 +160,7 @@ def _mistyped(node: Node, parameters: dict[str, inspect.Parameter], where: Where
         except ValidationError as error:
             where_is = where((*path, name))
             expected = " or ".join(dict.fromkeys(_expected(e["msg"]) for e in error.errors()))
-            problems.append(
-                f"{dotted((*path, name))}={shown_value(value)} in {where_is} should be {expected}"
-            )
+            problems.append(f"{dotted((*path, name))}={shown_value(value)} in {where_is} should be {expected}")
         else:
             if isinstance(value, SCALARS) and isinstance(settled, SCALARS):
                 node[name] = settled

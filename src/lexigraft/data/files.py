@@ -180,5 +180,6 @@ def require_columns(where: str, columns: Sequence[str], **wanted: str) -> None:
         if column not in columns:
             by_likeness = sorted(columns, key=lambda c: -difflib.SequenceMatcher(None, column, c).ratio())
             raise ValueError(
-                f"{where} has no column {column!r} for the {role}; set data.{role}= to one of: {', '.join(by_likeness)}"
+                f"{where} has no column {column!r} for the {role}; it has: {', '.join(by_likeness)} (in training, "
+                f"data.{role}= names the column)"
             )

@@ -6,6 +6,7 @@ from typing import Any
 from lexigraft.data.files import require_columns
 from lexigraft.data.splits import Table, arrange, clean
 from lexigraft.data.text_data import TextData
+from lexigraft.hub import resolve
 
 
 def load(
@@ -29,9 +30,7 @@ def load(
     Without dev or test they are made from train, see `splits.arrange`. A `ClassLabel` column gives the classes' names
     and order. `ValueError` for splits, columns and labels that are not there.
     """
-    import datasets  # 1.2 s
-
-    from lexigraft.hub import resolve
+    import datasets  # here, because it takes 1.2 s
 
     in_root = Path(root or "").expanduser() / name
     folder = in_root if in_root.is_dir() else resolve(name, kind="dataset")

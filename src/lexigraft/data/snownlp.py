@@ -44,7 +44,7 @@ def load(
         "read": {name: len(read) for name, read in zip(CLASSES, lines)},
         "dropped": removed,
         "near_duplicates": near,
-        "private_use_characters": sum(bool(PRIVATE_USE.search(text)) for text in label_of),
+        "private_use_lines": sum(bool(PRIVATE_USE.search(text)) for text in label_of),
         "splits": count_classes(splits, CLASSES),
     }
     for name, split in splits.items():

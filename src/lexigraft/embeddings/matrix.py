@@ -1,14 +1,14 @@
 """A pretrained embedding matrix: one row per token of a vocabulary, and where it came from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lexigraft.vocab.tokenizer import Tokenizer
-from lexigraft.vocab.vocabulary import Vocabulary
+from lexigraft.vocab.vocabulary import UNUSED, Token, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -44,3 +44,9 @@ class EmbeddingMatrix:
     def dim(self) -> int:
         """D, the width of a row."""
         return self.rows.shape[1]
+
+
+def padded(vocabulary: Vocabulary, size: int) -> Vocabulary:
+    """The vocabulary with `unused` tokens at its end, up to `size` tokens."""
+    assert len(vocabulary) <= size
+    return replace(vocabulary, tokens=vocabulary.tokens + (Token(b"", None, UNUSED),) * (size - len(vocabulary)))

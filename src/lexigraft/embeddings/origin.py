@@ -25,8 +25,8 @@ def survey(rows: torch.Tensor) -> Survey:
     step = max(1, _CHUNK_BYTES // max(1, rows.shape[1] * rows.element_size()))
     for start in range(0, len(rows), step):
         chunk = rows[start : start + step].contiguous()
-        digest.update(chunk.view(torch.uint8).numpy())
-        largest = chunk.abs().amax(dim=1)  # NaN and infinity survive the maximum
+        digest.update(chunk.view(torch.uint8).numpy().data)
+        largest = torch.linalg.vector_norm(chunk, ord=float("inf"), dim=1)  # NaN and infinity survive it
         not_finite += int((~torch.isfinite(largest)).sum())
         zero += int((largest == 0).sum())
     return Survey(digest.hexdigest(), not_finite, zero)

@@ -84,9 +84,7 @@ def static_matrix(
     return EmbeddingMatrix(
         vocabulary=Vocabulary(word_tokens(list(kept), roles or {})),
         rows=tensor,
-        origin=origin(
-            reader, Path(path).name, path, tensor, survey(tensor), {**dropped, **(repairs or {})}, **more
-        ),
+        origin=origin(reader, Path(path).name, path, tensor, survey(tensor), {**dropped, **(repairs or {})}, **more),
         compose=compose,
     )
 

@@ -1,7 +1,6 @@
 """Word vectors as text: a word and its numbers on each line (GloVe; with a first line of counts: word2vec)."""
 
 import itertools
-import warnings
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,9 +24,7 @@ def read_text_vectors(path: str | Path, limit: int | None = None) -> EmbeddingMa
     return text_matrix("text_vectors", path, limit)
 
 
-def text_matrix(
-    reader: str, path: str | Path, limit: int | None, needs_header: bool = False
-) -> EmbeddingMatrix:
+def text_matrix(reader: str, path: str | Path, limit: int | None, needs_header: bool = False) -> EmbeddingMatrix:
     """What `read_text_vectors` returns, under another reader's name."""
     check_limit(limit)
     words: list[bytes] = []
@@ -103,9 +100,10 @@ def _rows(
         if not line:
             continue
         word, *numbers = line.rsplit(b" ", dim)
-        row = _row(numbers) if len(numbers) == dim else None
-        # What ends in a number after a space is no word with a space in it, but a line with too many numbers.
-        if row is None or _row(word.split(b" ")[1:][-1:]) not in (None, ...):
+        row = _row(numbers)
+        # What goes on with a number after a space is no word with a space in it: the line has too many.
+        too_long = b" " in word and _row(word.split(b" ")[-1:]) is not None
+        if row is None or len(row) != dim or too_long:
             told = "the header says" if has_header else "most lines have"
             raise ValueError(
                 f"{path}, line {number}: a word and {dim} numbers are expected, as {told}, but it reads "

@@ -1,7 +1,8 @@
 """A pretrained transformers backbone as an encoder: its own layers, fed with transplanted word embeddings."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ def load_backbone(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} has no config.json: the folder of a transformers checkpoint is expected")
-    model, loading = AutoModel.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
-    )
+    with _silent_loading():
+        model, loading = AutoModel.from_pretrained(
+            folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
+        )
     config = json.loads(model.config.to_json_string(use_diff=False))
+    config.pop("_name_or_path", None)  # where the source lay: of no use elsewhere
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     backbone, _ = _without_words(model)
     lacking = {names[id(p)] for p in backbone.parameters()} & set(loading["missing_keys"])
@@ -75,6 +78,22 @@ class Pretrained(nn.Module):
         options = {"use_cache": False} if self.causal else {}
         output = self.backbone(inputs_embeds=x * self.scale, attention_mask=attendable(mask).long(), **options)
         return output.last_hidden_state
+
+
+@contextmanager
+def _silent_loading() -> Iterator[None]:
+    """No table of missing and unexpected weights (heads and poolers, here of no concern), no progress bar."""
+    from transformers.utils import logging
+
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _config(config: Mapping[str, Any], layers: int | None) -> Any:

@@ -15,7 +15,7 @@ _EQUIVALENT = {"bos": "cls", "cls": "bos", "eos": "sep", "sep": "eos"}
 # Among tokens whose boundary cannot be compared: one inside a word first, then one that knows no boundary.
 _PREFERENCE = {False: 0, None: 1, True: 2}
 
-_Candidate = tuple[bool, int, bool | None]  # is `<0xNN>`, id, starts_word: the smallest comes first
+_Candidate = tuple[bool, int, bool | None]  # is it `<0xNN>`, id, starts_word: the smallest comes first
 Found = tuple[int, int]  # source id, tier
 
 
@@ -42,9 +42,11 @@ def align(source: Vocabulary, target: Vocabulary, *, normalised: bool = True) ->
     - normalised (only if `normalised`): same after the source's normalizer (case, accents, NFKC) and after folding
       fullwidth and halfwidth variants.
 
-    Within a tier a real token comes before a `<0xNN>` one, then the lowest id. `unused` ids match nothing.
+    Within a tier a real token comes before a `<0xNN>` one, then the lowest id. `unused` ids match nothing, and source
+    tokens that their tokenizer never produces match only target tokens of that kind.
     """
-    index = _Index(source)
+    produced = _Index(source, source.unreachable)
+    never_produced = _Index(source, frozenset()) if target.unreachable and source.unreachable else produced
     by_role = source.roles
     playing = _roles_by_id(target)
     source_id = np.full(len(target), -1, dtype=np.int64)
@@ -55,6 +57,7 @@ def align(source: Vocabulary, target: Vocabulary, *, normalised: bool = True) ->
         if token.role is not None:
             found = _by_role(playing[i], by_role)
         else:
+            index = never_produced if i in target.unreachable else produced
             found = index.find(token) or (index.find_folded(token) if normalised else None)
         if found is not None:
             source_id[i], tier[i] = found
@@ -62,14 +65,14 @@ def align(source: Vocabulary, target: Vocabulary, *, normalised: bool = True) ->
 
 
 class _Index:
-    """Ordinary source tokens by surface."""
+    """Ordinary source tokens by surface, except those `without`."""
 
-    def __init__(self, source: Vocabulary) -> None:
+    def __init__(self, source: Vocabulary, without: frozenset[int]) -> None:
         self._normalize = source.normalize
         self._by_surface: dict[bytes, list[_Candidate]] = {}
         self._by_width: dict[bytes, list[_Candidate]] = {}  # only surfaces that folding their width changes
         for i, token in enumerate(source):
-            if token.role is not None:
+            if token.role is not None or i in without:
                 continue
             surface, starts_word = _key(token)
             candidate = (token.byte_fallback, i, starts_word)

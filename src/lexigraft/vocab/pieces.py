@@ -50,7 +50,7 @@ class Pieces:
     def _words(self, text: str, starts: bool) -> list[str]:
         if self._normalizer is not None:
             text = self._normalizer.normalize_str(text)
-        cut = self._cut_at_start if starts else self._cut_inside
+        cut = self.backend.pre_tokenizer if starts else self._cut_inside
         return [text] if cut is None else [word for word, _ in cut.pre_tokenize_str(text)]
 
     def _of_word(self, word: str) -> list[int]:
@@ -126,19 +126,12 @@ class Pieces:
         return rebuilt_normalizer([s for s in flat_steps(self._specification["normalizer"]) if s["type"] != "Prepend"])
 
     @cached_property
-    def _cut_at_start(self) -> Any:
-        return self._pre_tokenizer("always")
-
-    @cached_property
     def _cut_inside(self) -> Any:
-        return self._pre_tokenizer("never")
-
-    def _pre_tokenizer(self, prepend_scheme: str) -> Any:
-        """The backend's pre-tokenizer, except that the boundary comes from the text alone."""
+        """The backend's pre-tokenizer, but without a boundary of its own making."""
         steps = []
         for step in flat_steps(self._specification["pre_tokenizer"]):
             if step["type"] == "Metaspace":
-                step = step | {"prepend_scheme": prepend_scheme}
+                step = step | {"prepend_scheme": "never"}
             elif step["type"] == "ByteLevel":
                 step = step | {"add_prefix_space": False}
             steps.append(step)

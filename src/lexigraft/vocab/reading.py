@@ -1,6 +1,7 @@
 """A vocabulary by bytes, read from a tokenizer backend's own JSON: never from class names, never from `decode()`."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import tokenizers
@@ -25,11 +26,17 @@ def read_vocabulary(backend: tokenizers.Tokenizer, roles: Mapping[str, str]) -> 
     playing = _roles_by_id(roles, contents)
 
     tokens = [Token(b"", None, UNUSED)] * (max(contents, default=-1) + 1)
+    unreachable = set()
     for i, content in contents.items():
         if i in playing:
             tokens[i] = Token(content.encode(), None, playing[i][0])
         elif i not in added:
             tokens[i] = spelling.read(content)
+            if spelling.prefix is not None and _is_isolated(tokens[i].surface.decode(), backend):
+                if tokens[i].starts_word:
+                    tokens[i] = replace(tokens[i], starts_word=None)
+                else:
+                    unreachable.add(i)
         elif added[i]["special"]:
             tokens[i] = Token(content.encode(), None, f"special:{content}")
         else:
@@ -40,6 +47,7 @@ def read_vocabulary(backend: tokenizers.Tokenizer, roles: Mapping[str, str]) -> 
         normalize=_folding(specification, spelling),
         segment=Pieces(backend, spelling, {i for i, found in playing.items() if "unk" in found}),
         further_roles=tuple((role, i) for i, found in playing.items() for role in found[1:]),
+        unreachable=frozenset(unreachable),
     )
 
 
@@ -65,6 +73,17 @@ def _roles_by_id(roles: Mapping[str, str], contents: dict[int, str]) -> dict[int
             raise ValueError(f"the tokenizer has no token {content!r}, which was named as its {role} token")
         found.setdefault(ids[content], []).append(role)
     return {i: sorted(playing, key=_MAIN.index) for i, playing in sorted(found.items())}
+
+
+def _is_isolated(text: str, backend: tokenizers.Tokenizer) -> bool:
+    """Whether the tokenizer cuts before this text wherever it stands; a letter put before it shows it."""
+    if backend.pre_tokenizer is None or (text[:1].isascii() and text[:1].isalnum()):
+        return False
+    probe = "a" + text
+    if backend.normalizer is not None:
+        probe = backend.normalizer.normalize_str(probe)
+    words = [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(probe)]
+    return len(words) > 1 and words[0] == "a"
 
 
 def _folding(specification: dict[str, Any], spelling: Spelling) -> Callable[[str], str] | None:

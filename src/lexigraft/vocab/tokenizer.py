@@ -1,5 +1,6 @@
 """Text to ids: a `tokenizers` backend, the vocabulary read from it, and an optional word segmenter before it."""
 
+import importlib.util
 import json
 import logging
 from collections.abc import Sequence
@@ -143,6 +144,10 @@ def _converted(folder: Path) -> tokenizers.Tokenizer:
     if not any((folder / name).is_file() for name in old) and not list(folder.glob("*.model")):
         raise FileNotFoundError(
             f"{folder} holds no tokenizer: expected tokenizer.json, or one of {', '.join(old)}, *.model"
+        )
+    if list(folder.glob("*.model")) and importlib.util.find_spec("sentencepiece") is None:
+        raise ImportError(
+            f"the SentencePiece model of {folder} needs to be converted: pip install 'lexigraft[sentencepiece]'"
         )
     from transformers import AutoTokenizer
 

@@ -15,7 +15,7 @@ class Token:
 
     `surface` is the UTF-8 text (or part of a character) that the token stands for, without any boundary mark.
     `starts_word` is True for `Ġthe`, `▁the` and WordPiece's `the`, False for `##the` and GPT-2's `the`,
-    None where the tokenizer knows no word boundary (characters).
+    None where the tokenizer knows no word boundary: characters, and the marks and Han characters that BERT isolates.
     `role` is None for ordinary tokens, one of `ROLES`, `special:<content>` for any other special token, or
     `unused` for an id that no token claims (padded vocabularies).
     `byte_fallback` marks SentencePiece's `<0xNN>`.
@@ -35,12 +35,15 @@ class Vocabulary:
     `segment` splits an ordinary token's surface into ids of this vocabulary, `[]` where it cannot; None: unknown.
     `further_roles` holds (role, id) for tokens that play more than the one role that `Token.role` names:
     RoBERTa's `<s>` is bos and cls, GPT-2's `<|endoftext|>` is eos and bos.
+    `unreachable` holds the ids of entries that the tokenizer never produces, so that their rows were never trained:
+    BERT's `##中`, since every Han character is cut off from what stands before it.
     """
 
     tokens: tuple[Token, ...]
     normalize: Callable[[str], str] | None = field(default=None, compare=False, repr=False)
     segment: Callable[[Token], list[int]] | None = field(default=None, compare=False, repr=False)
     further_roles: tuple[tuple[str, int], ...] = ()
+    unreachable: frozenset[int] = frozenset()
 
     @classmethod
     def of_words(cls, words: Iterable[str], roles: dict[str, str] | None = None) -> "Vocabulary":

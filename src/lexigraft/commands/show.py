@@ -1,0 +1,128 @@
+"""`lexigraft show`: the composed config, a finished run, or the options of conf/."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+from rich.console import Console
+from rich.syntax import Syntax
+from rich.table import Table
+
+from lexigraft.config.catalog import conf_folder, groups, options
+from lexigraft.config.compose import jobs, loader, search_path, user_folders
+from lexigraft.config.errors import ConfigError, did_you_mean, nearest
+from lexigraft.config.flags import split
+from lexigraft.config.preflight import SCHEMAS, check_schema, without_hydra
+from lexigraft.evaluation.tables import class_table, coverage_table, result_table
+
+SHOWN_VERSIONS = ("python", "torch", "pytorch-lightning", "transformers")
+
+
+def run(words: Sequence[str]) -> None:
+    """Print what `words` ask for; plain text where stdout is not a terminal. `ConfigError` for what does not exist."""
+    console = Console(soft_wrap=True, highlight=False)
+    if words and words[0] == "options":
+        show_options(console, words[1:])
+    elif len(words) == 1 and "=" not in words[0] and not words[0].startswith(("-", "~")):
+        show_run(console, Path(words[0]))
+    else:
+        show_config(console, words)
+
+
+def show_options(console: Console, words: Sequence[str]) -> None:
+    """Every option of one group, or of all, with its description."""
+    own = conf_folder()
+    if words and words[0] not in groups(own):
+        hint = did_you_mean(*nearest(words[0], groups(own))) or f"; the groups are {', '.join(groups(own))}"
+        raise ConfigError(f"unknown group '{words[0]}'{hint}")
+    for group in [words[0]] if words else groups(own):
+        console.print(f"[bold]{group}[/bold]")
+        for option in options(own, group):
+            console.print(f"  {option.name:<15} {option.description}", markup=False)
+
+
+def show_config(console: Console, words: Sequence[str]) -> None:
+    """The composed config as YAML, references resolved, with the files that each part came from."""
+    line = split(words)
+    config_name = line.flags.get("--config-name") or "train"
+    overrides = line.overrides + search_path(user_folders(line.config_dirs))
+    with loader():
+        cfg, origin = next(jobs(config_name, overrides, multirun=False))
+        schema = SCHEMAS.get(config_name, SCHEMAS["train"])
+        values = check_schema(without_hydra(cfg), schema, origin)
+        parts = []
+        for key, value in values.items():
+            files = origin.files(key)
+            comment = f"# {', '.join(files)}\n" if files else ""
+            parts.append(comment + OmegaConf.to_yaml(OmegaConf.create({key: value})))
+    text = "".join(parts)
+    if console.is_terminal:
+        console.print(Syntax(text.rstrip(), "yaml", background_color="default"))
+    else:
+        print(text, end="")
+
+
+def show_run(console: Console, folder: Path) -> None:
+    """Metrics, coverage and origin of a finished run, or of a folder that `lexigraft transplant` wrote."""
+    if not folder.is_dir():
+        raise ConfigError(
+            f"'{folder}' is not a run folder, nor an override (key=value), nor 'options'; see lexigraft show --help"
+        )
+    result = _read(folder / "result.json")
+    provenance = _read(folder / "provenance.json")
+    coverage = _read(folder / "transplant" / "summary.json") or _read(folder / "summary.json")
+    if not provenance:
+        raise ConfigError(f"'{folder}' is not a run folder: it has no provenance.json")
+    console.print(f"[bold]{folder}[/bold]")
+    if result:
+        console.print(result_table(result))
+        split = list(result["metrics"])[-1]
+        console.print(f"classes of {split}")
+        console.print(class_table(result["metrics"][split]))
+    if coverage:
+        console.print(coverage_table(coverage))
+    facts = Table(box=None, show_header=False, pad_edge=False)
+    for name, value in [*_facts(provenance), *_costs(result)]:
+        facts.add_row(name, value)
+    console.print(facts)
+    if not result and (folder / "checkpoints").is_dir():
+        console.print("unfinished: the run ended before it wrote result.json")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    """A JSON file, empty where there is none."""
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return content
+
+
+def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a run was made of."""
+    code = provenance["code"]
+    changed = " and uncommitted changes" if code.get("git_diff") else ""
+    commit = code["git_commit"][:12] + changed if code.get("git_commit") else f"package {code['package_sha256'][:12]}"
+    versions = provenance["versions"]
+    return [
+        ("command", provenance["command"]),
+        ("seed", str(provenance["seed"])),
+        ("code", commit),
+        ("data", str(provenance["data"].get("name", "none"))),
+        ("source", str(provenance["source"].get("name", ""))),
+        ("target", f"{provenance['target']['tokens']:,} tokens"),
+        ("versions", ", ".join(f"{name} {versions[name]}" for name in SHOWN_VERSIONS if name in versions)),
+    ]
+
+
+def _costs(result: dict[str, Any]) -> list[tuple[str, str]]:
+    """What a finished run took."""
+    if not result:
+        return []
+    counts, seconds = result["counts"], dict(result["seconds"])
+    total = seconds.pop("total")
+    return [
+        ("texts", ", ".join(f"{split} {n:,}" for split, n in counts["texts"].items())),
+        ("parameters", f"{counts['parameters']:,}, {counts['trainable_parameters']:,} of them trained"),
+        ("device", f"{result['device']}, {result['precision']}"),
+        ("seconds", f"{total:.1f}: " + ", ".join(f"{name} {s:.1f}" for name, s in seconds.items())),
+    ]

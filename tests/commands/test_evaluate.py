@@ -1,0 +1,42 @@
+import json
+import shutil
+
+import pytest
+
+from tests.fixtures.task import call
+
+
+def test_a_moved_run_gives_the_same_numbers(trained, tmp_path, capsys):
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(trained, moved)
+    for split in ("dev", "test"):
+        assert call("evaluate", str(moved), "--split", split) == 0
+        again = json.loads((moved / f"evaluation_{split}.json").read_text(encoding="utf-8"))
+        assert again == json.loads((moved / "result.json").read_text(encoding="utf-8"))["metrics"][split]
+
+
+def test_another_labelled_file(trained, task, tmp_path, capsys):
+    moved = tmp_path / "run"
+    shutil.copytree(trained, moved)
+    labelled = tmp_path / "new.tsv"
+    labelled.write_text("label\ttext\n好评\t我们喜欢\n差评\t东西坏了\n", encoding="utf-8")
+    assert call("evaluate", str(moved), "--file", str(labelled)) == 0
+    assert json.loads((moved / "evaluation_new.tsv.json").read_text(encoding="utf-8"))["count"] == 2
+
+
+def test_a_folder_that_is_no_run(tmp_path, capsys):
+    assert call("evaluate", str(tmp_path)) == 1
+    assert "is not a finished run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("damage", ["truncate", "replace"])
+def test_damaged_weights_are_an_error(trained, tmp_path, damage, capsys):
+    moved = tmp_path / "run"
+    shutil.copytree(trained, moved)
+    best = moved / "checkpoints" / "best.ckpt"
+    content = best.read_bytes()
+    best.write_bytes(content[: len(content) // 2] if damage == "truncate" else b"not a checkpoint")
+    assert call("evaluate", str(moved)) == 1
+    error = capsys.readouterr().err
+    assert "error: " in error
+    assert "best.ckpt" in error

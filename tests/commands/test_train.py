@@ -1,0 +1,142 @@
+import csv
+import json
+import math
+
+import pytest
+import torch
+from transformers import AutoTokenizer
+
+from tests.fixtures.task import call
+
+
+def read(folder, name):
+    return json.loads((folder / name).read_text(encoding="utf-8"))
+
+
+def weights(folder, name="best"):
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+
+
+def test_a_run_leaves_everything_that_the_page_on_outputs_promises(trained):
+    found = {str(p.relative_to(trained)) for p in trained.rglob("*") if p.is_file()}
+    assert found >= {
+        "config.yaml", "result.json", "provenance.json", "model.json", "metrics.csv",
+        "checkpoints/best.ckpt", "checkpoints/last.ckpt",
+        "tokenizer/tokenizer.json", "transplant/summary.json", "transplant/provenance.npz",
+        "splits/dev.jsonl.gz", "splits/test.jsonl.gz",
+        "figures/learning_curve.png", "figures/confusion_dev.png", "figures/confusion_test.png",
+    }  # fmt: skip
+    assert not [name for name in found if name.endswith(".tmp")]
+
+
+def test_a_separable_task_is_learned(trained):
+    result = read(trained, "result.json")
+    assert result["metrics"]["test"]["accuracy"] > 0.9
+    assert result["metrics"]["test"]["count"] == 40
+    assert set(result["metrics"]["dev"]["per_class"]) == {"差评", "好评"}
+    assert result["best"]["value"] == pytest.approx(result["metrics"]["dev"]["accuracy"])
+    assert result["seconds"]["total"] > 0
+
+
+def test_the_record_names_seed_data_source_and_command(trained):
+    provenance = read(trained, "provenance.json")
+    assert provenance["seed"] == 0
+    assert set(provenance["data"]["sha256"]) == {"train", "dev", "test"}
+    assert provenance["source"]["rows"] == 17
+    assert len(provenance["target"]["sha256"]) == 64
+
+
+def test_metrics_csv_holds_the_curve(trained):
+    with open(trained / "metrics.csv", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["dev/accuracy"]]
+    history = read(trained, "result.json")["history"]
+    assert [float(r["dev/accuracy"]) for r in rows] == pytest.approx([h["dev_accuracy"] for h in history])
+    assert all(math.isfinite(h["train_loss"]) for h in history)
+
+
+def test_checkpoints_hold_tensors_and_plain_values_only(trained):
+    assert all(torch.isfinite(w).all() for w in weights(trained).values())
+    assert weights(trained, "last").keys() == weights(trained).keys()
+
+
+def test_the_tokenizer_opens_in_transformers(trained):
+    assert AutoTokenizer.from_pretrained(trained / "tokenizer").pad_token is not None
+
+
+def test_the_same_seed_gives_the_same_bits(trained, train):
+    again = train()
+    assert all(torch.equal(w, weights(again)[name]) for name, w in weights(trained).items())
+    assert read(again, "result.json")["metrics"] == read(trained, "result.json")["metrics"]
+
+
+def test_another_seed_gives_another_model(trained, train):
+    other = train("seed=1")
+    assert not torch.equal(weights(trained)["model.head.weight"], weights(other)["model.head.weight"])
+
+
+def test_a_frozen_embedding_keeps_every_transplanted_bit(train, task):
+    run = train("finetune=frozen", "model=mean_pool", "~model.encoder.channels")
+    rows = weights(run)["model.embedding.lookup.weight"]
+    transplanted = train("finetune=frozen", "model=mean_pool", "~model.encoder.channels", "trainer.epochs=1")
+    assert torch.equal(rows, weights(transplanted)["model.embedding.lookup.weight"])
+    assert rows[1:].any(dim=1).all()
+
+
+def test_embedding_first_trains_to_the_end(train):
+    assert read(train("finetune=embedding_first"), "result.json")["metrics"]["dev"]["accuracy"] > 0.5
+
+
+def test_padding_rows_stay_zero_in_training(trained):
+    pad = read(trained, "model.json")["pad_id"]
+    assert not weights(trained)["model.embedding.lookup.weight"][pad].any()
+
+
+@pytest.mark.parametrize("resize", ["pca", "linear"])
+def test_another_width_trains_and_evaluates(train, resize, capsys):
+    run = train("transplant.dim=6", f"transplant.resize={resize}", "trainer.epochs=1")
+    assert call("evaluate", str(run)) == 0
+
+
+def test_test_can_be_left_unread(train):
+    run = train("test=false", "trainer.epochs=1")
+    assert set(read(run, "result.json")["metrics"]) == {"dev"}
+    assert not (run / "figures" / "confusion_test.png").exists()
+
+
+def test_a_multirun_makes_a_folder_for_each_job(task_overrides, tmp_path):
+    code = call("train", "-m", *task_overrides, f"output_root={tmp_path}", "seed=0,1", "trainer.epochs=1")
+    assert code == 0
+    assert sorted(read(p, "provenance.json")["seed"] for p in tmp_path.glob("*/*")) == [0, 1]
+
+
+def test_a_loss_that_explodes_ends_with_a_sentence(task_overrides, tmp_path, capsys):
+    overrides = ["optimizer.lr=1e30", "trainer.gradient_clip=null", "trainer.epochs=9", "scheduler=constant"]
+    code = call("train", *task_overrides, f"output_root={tmp_path}", *overrides)
+    assert code == 1
+    error = capsys.readouterr().err
+    assert "error: the training loss became" in error
+    assert "lower optimizer.lr" in error
+    assert "Traceback" not in error
+
+
+def test_missing_data_is_one_sentence_and_leaves_no_folder(task_overrides, tmp_path, capsys):
+    code = call("train", *task_overrides, f"output_root={tmp_path / 'out'}", "data.train=nowhere.tsv")
+    assert code == 1
+    assert "nowhere.tsv" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_backbone_needs_a_checkpoint(task_overrides, tmp_path, capsys):
+    overrides = ["model=pretrained", "~model.encoder.channels", f"output_root={tmp_path / 'out'}"]
+    assert call("train", *task_overrides, *overrides) == 1
+    assert "model=pretrained needs the layers of a checkpoint" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2", "xlm-r", "t5", "llama"])
+def test_a_checkpoint_s_layers_train_under_its_own_transplanted_matrix(train, checkpoints, family, capsys):
+    pooling = "last" if family in ("gpt2", "llama") else "mean"
+    run = train(
+        "source=hf", f"source.name={checkpoints[family]}", "~source.path", "~source.vocabulary", "tokenizer=source",
+        "model=pretrained", "~model.encoder.channels", f"model/pooling={pooling}", "trainer.epochs=1",
+    )  # fmt: skip
+    assert call("evaluate", str(run)) == 0
