@@ -82,7 +82,7 @@ def new_classifier(
     model = _assemble(cfg, spec, matrix.rows)
     if backbone is not None:
         assert isinstance(model.encoder, Pretrained)
-        model.encoder.load_weights(backbone)
+        model.encoder.load_backbone(backbone)
     return model, spec
 
 

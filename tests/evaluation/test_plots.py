@@ -38,7 +38,16 @@ def confusion(classes: int) -> list[list[int]]:
     return (rng.integers(0, 3, (classes, classes)) + np.diag(rng.integers(10, 50, classes))).tolist()
 
 
-@pytest.mark.parametrize("names", [["负面评价", "正面评价"], CHINESE, [f"intent_{i}_余额" for i in range(77)]], ids=len)
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["负面评价", "正面评价"],
+        CHINESE,
+        [f"$一个长名字{i}$" for i in range(15)],
+        [f"intent_{i}_余额" for i in range(77)],
+    ],
+    ids=len,
+)
 def test_confusion_of_any_number_of_classes(names, tmp_path, figures):
     path = tmp_path / "figures" / "confusion.png"
     plot_confusion(confusion(len(names)), names, path)
@@ -51,6 +60,13 @@ def test_confusion_of_any_number_of_classes(names, tmp_path, figures):
     # Names do not overlap: rows are as far apart as the letters are high.
     row = axes.get_window_extent().height / len(names) * 72 / figures[0].dpi
     assert row > axes.get_yticklabels()[0].get_fontsize()
+
+
+def test_confusion_of_very_many_classes_names_some(tmp_path, figures, monkeypatch):
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path: None)  # takes seconds
+    plot_confusion(np.eye(400, dtype=int).tolist(), [str(i) for i in range(400)], tmp_path / "c.png")
+    assert figures[0].get_size_inches().tolist() == [30, 30]
+    assert [t.get_text() for t in figures[0].axes[0].get_yticklabels()][:3] == ["0", "3", "6"]
 
 
 def test_confusion_shows_counts_and_shares(tmp_path, figures):

@@ -10,7 +10,7 @@ from lexigraft.evaluation.tables import class_table, coverage_table, result_tabl
 METRICS = evaluate_predictions(
     torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.6, 0.4, 0.0], [0.7, 0.3, 0.0]]),
     [0, 1, 1, 0],
-    ["负面", "正面", "a rather long name of a class that says everything"],
+    ["负面", "正面", "[red] a rather long name of a class that says everything"],
 )
 
 
@@ -35,6 +35,7 @@ def test_classes_and_their_mean():
     assert header == ["class", "precision", "recall", "F1", "texts"]
     assert first == ["负面", "0.6667", "1.0000", "0.8000", "2"]
     assert second == ["正面", "1.0000", "0.5000", "0.6667", "2"]
+    assert third[0] == "[red]"
     assert third[-4:] == ["-", "-", "-", "0"]
     assert mean == ["macro", "mean", "0.8333", "0.7500", "0.7333", "4"]
 

@@ -102,5 +102,5 @@ def test_transformer_layers_start_different():
 def test_transformer_refusals():
     with pytest.raises(ValueError, match="width 6 cannot have 4 heads"):
         transformer(heads=4)
-    with pytest.raises(ValueError, match="a text has 5 tokens, but the Transformer positions for 4"):
+    with pytest.raises(ValueError, match="a text has 5 tokens, but the Transformer has positions for 4"):
         transformer(max_tokens=4)(*batch([5, 2]))

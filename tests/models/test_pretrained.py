@@ -116,7 +116,7 @@ def test_roberta_has_two_positions_fewer(tmp_path):
     backbone = Pretrained(16, config=load_backbone(tmp_path)[0])
     assert backbone.max_tokens == 22
     backbone(torch.zeros(1, 22, 16), torch.ones(1, 22))
-    with pytest.raises(ValueError, match="a text has 23 tokens, but the backbone positions for 22"):
+    with pytest.raises(ValueError, match="a text has 23 tokens, but the backbone has positions for 22"):
         backbone(torch.zeros(1, 23, 16), torch.ones(1, 23))
 
 

@@ -11,7 +11,7 @@ from rich.syntax import Syntax
 from rich.table import Table
 
 from lexigraft.config.catalog import conf_folder, groups, options
-from lexigraft.config.compose import jobs, loader, search_path, user_folders
+from lexigraft.config.compose import extend_conf, jobs, loader
 from lexigraft.config.errors import ConfigError, did_you_mean, nearest
 from lexigraft.config.flags import split
 from lexigraft.config.preflight import SCHEMAS, check_schema, without_hydra
@@ -47,9 +47,9 @@ def show_config(console: Console, words: Sequence[str]) -> None:
     """The composed config as YAML, references resolved, with the files that each part came from."""
     line = split(words)
     config_name = line.flags.get("--config-name") or "train"
-    overrides = line.overrides + search_path(user_folders(line.config_dirs))
+    extend_conf(line.config_dirs)
     with loader():
-        cfg, origin = next(jobs(config_name, overrides, multirun=False))
+        cfg, origin = next(jobs(config_name, line.overrides, multirun=False))
         schema = SCHEMAS.get(config_name, SCHEMAS["train"])
         values = check_schema(without_hydra(cfg), schema, origin)
         parts = []

@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 
 from lexigraft.config import hydra_app
-from lexigraft.config.compose import search_path, user_folders
+from lexigraft.config.compose import extend_conf
 from lexigraft.config.errors import ConfigError
 from lexigraft.config.flags import FLAGS, Line, split
 
@@ -25,10 +25,8 @@ def query(shell: str, comp_line: str, commands: Sequence[str]) -> None:
 def _query_hydra(shell: str, command: str, words: list[str], last: str) -> None:
     try:
         line = split(words)
-        folders = search_path(user_folders(line.config_dirs))
+        extend_conf(line.config_dirs)
     except ConfigError:
         return  # the line is wrong before the cursor: nothing can be said about what follows
-    # Hydra's query splits the line at spaces, so that a folder with one cannot be passed.
-    extra = [o for o in folders if " " not in o]
-    os.environ["COMP_LINE"] = " ".join(["lexigraft", *line.hydra_arguments(), *extra, last])
+    os.environ["COMP_LINE"] = " ".join(["lexigraft", *line.hydra_arguments(), last])
     hydra_app.run(command, Line(overrides=[f"query={shell}"], flags={"--shell-completion": None}))

@@ -5,21 +5,25 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 from hydra import compose, initialize_config_dir
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from lexigraft.config.catalog import conf_folder, groups, options
+from lexigraft.config.catalog import conf_folder, groups
 from lexigraft.config.errors import ConfigError, by_likeness, did_you_mean, nearest, nearest_key
 from lexigraft.config.origin import Origin, shown
 from lexigraft.config.schema import dotted, walk
@@ -27,31 +31,37 @@ from lexigraft.config.schema import dotted, walk
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
 
 
-def user_folders(given: Sequence[str]) -> list[Path]:
-    """Config folders of `--config-dir` and of LEXIGRAFT_CONF (several are joined by `:`), which extend conf/.
+class UserFolders(SearchPathPlugin):
+    """Shows Hydra the folders of LEXIGRAFT_CONF, after conf/."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in filter(None, os.environ.get("LEXIGRAFT_CONF", "").split(os.pathsep)):
+            search_path.append("lexigraft", f"file://{folder}")
+
+
+Plugins.instance().register(UserFolders)
+
+
+def extend_conf(config_dirs: Sequence[str]) -> None:
+    """Let the folders of `--config-dir` and LEXIGRAFT_CONF extend conf/, here and in processes started from here.
 
     `ConfigError` for a folder that does not exist, and for a file that conf/ would hide.
     """
-    named = [("--config-dir", folder) for folder in given]
-    named += [("LEXIGRAFT_CONF", f) for f in os.environ.get("LEXIGRAFT_CONF", "").split(os.pathsep) if f]
+    inherited = [folder for folder in os.environ.get("LEXIGRAFT_CONF", "").split(os.pathsep) if folder]
+    named = [("--config-dir", folder) for folder in config_dirs] + [("LEXIGRAFT_CONF", f) for f in inherited]
     own = conf_folder()
     for source, folder in named:
         if not Path(folder).is_dir():
             raise ConfigError(f"{source} names '{folder}', which is not a folder")
-        for option in options(Path(folder)):
-            relative = option.path.relative_to(folder)
-            if (own / relative).exists() and not option.path.samefile(own / relative):
+        for file in Path(folder).rglob("*.yaml"):
+            relative = file.relative_to(folder)
+            if (own / relative).exists() and not file.samefile(own / relative):
                 raise ConfigError(
-                    f"{shown(option.path.absolute())} would be hidden by lexigraft's own conf/{relative.as_posix()}: "
+                    f"{shown(file.absolute())} would be hidden by lexigraft's own conf/{relative.as_posix()}: "
                     "give it another name"
                 )
-    return [Path(folder).absolute() for _, folder in named]
-
-
-def search_path(folders: Sequence[Path]) -> list[str]:
-    """The override that shows `folders` to Hydra."""
-    quoted = ["'file://" + str(folder).replace("'", "\\'") + "'" for folder in folders]
-    return [f"hydra.searchpath=[{','.join(quoted)}]"] if folders else []
+    folders = dict.fromkeys(str(Path(folder).absolute()) for _, folder in named)
+    os.environ["LEXIGRAFT_CONF"] = os.pathsep.join(folders)
 
 
 @contextmanager
@@ -89,14 +99,14 @@ def jobs(config_name: str, overrides: Sequence[str], multirun: bool) -> Iterator
         yield _compose(config_name, [*arguments, "hydra.mode=MULTIRUN"]), _origin(config_name, arguments)
 
 
-def refuse_devices_under_multirun(cfg: DictConfig) -> None:
+def refuse_devices_under_multirun(hydra_node: Any, cfg: DictConfig) -> None:
     """`ConfigError` for several devices in a sweep whose jobs share one process.
 
     Lightning's ranks would each start the whole command line again, sweep included.
     """
-    launcher = cfg.hydra.launcher._target_.rpartition(".")[2]
+    launcher = hydra_node.launcher._target_.rpartition(".")[2]
+    in_process = hydra_node.mode == RunMode.MULTIRUN and launcher in ("BasicLauncher", "JoblibLauncher")
     devices = OmegaConf.select(cfg, "hardware.devices")
-    in_process = cfg.hydra.mode == RunMode.MULTIRUN and launcher in ("BasicLauncher", "JoblibLauncher")
     if in_process and isinstance(devices, int) and devices > 1:
         raise ConfigError(
             f"hardware.devices={devices} cannot be combined with -m, whose runs share one process: "
@@ -163,7 +173,7 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> lis
     lines = [line.strip() for line in f"{text}\n{error.__cause__ or ''}".splitlines()]
     kept = [line for line in lines if line and not re.match(r"To (append|add)|full_key:|object_type|See http", line)]
     if isinstance(error, OmegaConfBaseException) or isinstance(error.__cause__, OmegaConfBaseException):
-        kept = [f"{_unreadable_file(config_name, overrides)}:", *kept]
+        kept = [f"{_unreadable_file()}:", *kept]
     return [" ".join(kept)]
 
 
@@ -187,7 +197,7 @@ def _unknown_keys(config_name: str, overrides: Sequence[str]) -> list[str]:
     """A sentence for each override whose key the config without it does not have."""
     parsed = _parse(overrides)
     repository = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]
-    selects = [o for o in parsed if repository.group_exists(o.key_or_group) or o.key_or_group == "hydra.searchpath"]
+    selects = [o for o in parsed if repository.group_exists(o.key_or_group)]
     base = compose(config_name, [_text(o) for o in selects], return_hydra_config=True)
     everywhere = [dotted(path) for path, _ in walk(OmegaConf.to_container(base))]
     problems = []
@@ -203,9 +213,9 @@ def _unknown_keys(config_name: str, overrides: Sequence[str]) -> list[str]:
     return problems
 
 
-def _unreadable_file(config_name: str, overrides: Sequence[str]) -> str:
+def _unreadable_file() -> str:
     """The file that OmegaConf cannot read; the command line, if it reads them all."""
-    repository = _origin(config_name, overrides).repository()
+    repository = GlobalHydra.instance().config_loader().repository  # type: ignore[attr-defined]
     for source in repository.get_sources():
         for file in Path(source.path).rglob("*.yaml") if source.scheme() == "file" else ():
             try:

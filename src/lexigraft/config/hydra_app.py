@@ -17,11 +17,10 @@ from lexigraft.config.catalog import conf_folder
 from lexigraft.config.compose import (
     COMPOSITION_ERRORS,
     explain,
+    extend_conf,
     jobs,
     loader,
     refuse_devices_under_multirun,
-    search_path,
-    user_folders,
 )
 from lexigraft.config.errors import ConfigError
 from lexigraft.config.flags import Line
@@ -38,12 +37,14 @@ def run(command: str, line: Line) -> None:
     `ConfigError` for any mistake that can be seen before data or a model is touched.
     """
     config_name = line.flags.get("--config-name") or command
-    line.overrides += search_path(user_folders(line.config_dirs))
+    extend_conf(line.config_dirs)
     if not line.flags.keys() & set(ABOUT):
         _check(command, config_name, line)
     outside = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
 
     def task(cfg: DictConfig) -> Any:
+        # Again: the jobs of a sweeper other than Hydra's own are not known before they come here.
+        refuse_devices_under_multirun(HydraConfig.get(), cfg)
         checked = preflight(cfg, SCHEMAS[command], _origin_of_job())
         # A run sees the line as it was typed: Lightning starts further ranks by it.
         with _process(*outside), _announced():
@@ -67,7 +68,7 @@ def _check(command: str, config_name: str, line: Line) -> None:
             problems: dict[str, None] = {}
             for cfg, origin in found:
                 try:
-                    refuse_devices_under_multirun(cfg)
+                    refuse_devices_under_multirun(cfg.hydra, cfg)
                     check(without_hydra(cfg), SCHEMAS[command], origin)
                 except ConfigError as error:
                     problems |= dict.fromkeys(error.problems)

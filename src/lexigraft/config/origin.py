@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.config_repository import ConfigRepository
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,6 +23,7 @@ class Origin:
 
     def __init__(self, loader: ConfigLoader, config_name: str, overrides: Sequence[str]) -> None:
         self.loader, self.config_name, self.overrides = loader, config_name, list(overrides)
+        self._repository: ConfigRepository = loader.repository  # type: ignore[attr-defined]
 
     def __call__(self, path: schema.KeyPath) -> str:
         parsed = OverridesParser.create().parse_overrides(self.overrides)
@@ -30,12 +32,11 @@ class Origin:
             if tuple(map(str, path[: len(key)])) == key and not self._names_group(override.key_or_group):
                 return COMMAND_LINE
         # A path that no file holds is looked for by its parent: that is where a missing key should stand.
-        while path:
+        for length in range(len(path), -1, -1):
             for default in reversed(self._defaults()):
-                if self._holds(default, path):
+                if self._holds(default, path[:length]):
                     return self._file(default)
-            path = path[:-1]
-        return f"{self.config_name}.yaml"
+        raise AssertionError("the primary config holds the empty path")
 
     def files(self, key: str) -> list[str]:
         """The files that a top-level key was composed from, in order."""
@@ -43,24 +44,17 @@ class Origin:
         return list(dict.fromkeys(self._file(default) for default in defaults))
 
     def _names_group(self, key: str) -> bool:
-        return self.repository().group_exists(key)
+        return self._repository.group_exists(key)
 
     def _defaults(self) -> list[ResultDefault]:
         found = self.loader.compute_defaults_list(self.config_name, self.overrides, RunMode.RUN)
         return [d for d in found.defaults if d.config_path and not d.config_path.startswith("hydra/")]
 
-    def repository(self) -> Any:
-        """Hydra's access to the files, those of user folders included."""
-        # The only way to the files of `hydra.searchpath`, which is how --config-dir reaches Hydra.
-        return self.loader._parse_overrides_and_create_caching_repo(  # type: ignore[attr-defined]
-            self.config_name, self.overrides
-        )[1]
-
     def _holds(self, default: ResultDefault, path: schema.KeyPath) -> bool:
         package = tuple(default.package.split(".")) if default.package else ()
         if tuple(map(str, path[: len(package)])) != package:
             return False
-        value: Any = OmegaConf.to_container(self.repository().load_config(default.config_path).config)
+        value: Any = OmegaConf.to_container(self._repository.load_config(default.config_path).config)
         for part in path[len(package) :]:
             in_dict = isinstance(value, dict) and part in value
             in_list = isinstance(value, list) and isinstance(part, int) and part < len(value)
@@ -70,7 +64,7 @@ class Origin:
         return True
 
     def _file(self, default: ResultDefault) -> str:
-        loaded = self.repository().load_config(default.config_path)
+        loaded = self._repository.load_config(default.config_path)
         folder = Path(str(loaded.path).removeprefix("file://"))
         return shown(folder / f"{default.config_path}.yaml")
 

@@ -163,7 +163,7 @@ def _sentence(error: Any, values: Node, schema: type, where: Where) -> str:
     if kind == "missing":
         return f"'{key}' is missing: it should stand in {where(path[:-1])}"
     if kind in ("dict_type", "dataclass_type"):
-        return f"{key}={error['input']} in {where(path)} should be a group of keys, not one value"
+        return f"{key}={shown_value(error['input'])} in {where(path)} should be a group of keys, not one value"
     expected = error["msg"].removeprefix("Value error, ").replace("Input should", "should")
     meant = ""
     if kind == "literal_error":

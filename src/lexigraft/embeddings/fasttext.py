@@ -27,8 +27,8 @@ def read_fasttext(path: str | Path, limit: int | None = None) -> EmbeddingMatrix
     words = [w.encode(errors="surrogateescape") for w in model.index_to_key[:limit]]
 
     def compose(word: str) -> torch.Tensor | None:
-        """The mean of the word's n-gram rows, as fastText does; None for a word without n-grams."""
-        if not _ngram_rows(model, word):
+        """The mean of an unseen word's n-gram rows, as fastText does; None for one without n-grams."""
+        if word not in model.key_to_index and not _ngram_rows(model, word):
             return None
         return torch.from_numpy(np.array(model.get_vector(word), dtype=np.float32))
 

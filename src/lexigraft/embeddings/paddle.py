@@ -40,6 +40,8 @@ def read_lac(drop_untrained: bool = True) -> EmbeddingMatrix:
         [words[i] for i in keep],
         rows[keep],
         roles={"OOV": "unk", **kinds},
+        # `a` was trained and `A` was not: LAC reads text in lower case.
+        normalize=str.lower,
         repairs={"untrained": len(words) - len(keep), "nameless": len(rows) - len(words)},
         vocabulary="jieba/lac_small/word.dic",
     )
@@ -78,7 +80,7 @@ def read_parameter(path: Path) -> np.ndarray:
         for _ in range(min(levels, len(data))):
             at += 8 + struct.unpack_from("<Q", data, at)[0]
         tensor_version, size = struct.unpack_from("<Ii", data, at)
-        kind, dims = _description(data[at + 8 : at + 8 + size])
+        kind, dims = _description(struct.unpack_from(f"{max(size, 0)}s", data, at + 8)[0])
     except (struct.error, IndexError) as error:
         raise ValueError(f"{path} is no Paddle parameter: its header is cut off") from error
     if version != 0 or tensor_version != 0 or kind not in _TYPES or len(dims) != 2 or min(dims) < 1:

@@ -40,13 +40,15 @@ def static_matrix(
     roles: dict[str, str] | None = None,
     repairs: dict[str, int] | None = None,
     compose: Callable[[str], torch.Tensor | None] | None = None,
+    normalize: Callable[[str], str] | None = None,
     **more: Any,
 ) -> EmbeddingMatrix:
     """The matrix of `words` and their `rows` `[V, D]`, repaired and counted.
 
     Dropped and counted in `origin["repairs"]`: words that are not UTF-8, empty words, repeated words (the first
     stays) and rows with NaN or infinity; `ValueError` where these are more than 1 %. float64 becomes float32.
-    `roles` names special tokens beyond the usual spellings (`<unk>`, `[PAD]`, `</s>`, ...).
+    `roles` names special tokens beyond the usual spellings (`<unk>`, `[PAD]`, `</s>`, ...); `compose` and `normalize`
+    are those of the matrix and of its vocabulary.
     """
     assert len(words) == len(rows)
     if not np.issubdtype(rows.dtype, np.floating):
@@ -82,7 +84,7 @@ def static_matrix(
         rows = rows.astype(np.float32)
     tensor = torch.from_numpy(np.require(rows, requirements=["C", "W"]))
     return EmbeddingMatrix(
-        vocabulary=Vocabulary(word_tokens(list(kept), roles or {})),
+        vocabulary=Vocabulary(word_tokens(list(kept), roles or {}), normalize),
         rows=tensor,
         origin=origin(reader, Path(path).name, path, tensor, survey(tensor), {**dropped, **(repairs or {})}, **more),
         compose=compose,

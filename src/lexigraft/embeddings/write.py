@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -32,6 +33,7 @@ def save_matrix(matrix: EmbeddingMatrix, folder: Path) -> None:
     about: dict[str, Any] = {
         "origin": matrix.origin,
         "tied": matrix.tied,
+        "tokenizer": tokenizer is not None,
         "vocabulary": vocabulary.fingerprint(),
         "unreachable": sorted(vocabulary.unreachable),
         "further_roles": vocabulary.further_roles,
@@ -40,7 +42,13 @@ def save_matrix(matrix: EmbeddingMatrix, folder: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as name:
         partial = Path(name)
         tensors = {"rows": matrix.rows, "output_rows": matrix.output_rows, "output_bias": matrix.output_bias}
-        save_file({k: t.contiguous() for k, t in tensors.items() if t is not None}, partial / ROWS)
+        # safetensors refuses tensors that share memory, so every one but the first is a copy.
+        copies = {
+            k: t.contiguous() if k == "rows" else t.clone(memory_format=torch.contiguous_format)
+            for k, t in tensors.items()
+            if t is not None
+        }
+        save_file(copies, partial / ROWS)
         if tokenizer is not None:
             assert padded(tokenizer.vocabulary, len(vocabulary)).tokens == vocabulary.tokens
             tokenizer.save(partial)
@@ -66,7 +74,7 @@ def load_matrix(folder: Path) -> EmbeddingMatrix:
     except (SafetensorError, FileNotFoundError) as error:
         raise ValueError(f"{folder / ROWS} is missing, cut off or no safetensors file ({error})") from error
     tokenizer = None
-    if (folder / TOKENS).is_file():
+    if not about["tokenizer"]:
         tokens = tuple(_token(line) for line in (folder / TOKENS).read_text(encoding="ascii").splitlines())
         further = tuple((role, i) for role, i in about["further_roles"])
         vocabulary = Vocabulary(tokens, further_roles=further, unreachable=frozenset(about["unreachable"]))

@@ -11,8 +11,9 @@ from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-u
 
 from lexigraft.evaluation.style import BLUE, GREY, VERMILION, figure_style
 
-# With more classes the counts would be too small to read.
+# With more classes the counts would be too small to read, or the picture too large to name each class.
 MOST_CLASSES_WITH_COUNTS = 30
+MOST_NAMES = 150
 
 
 def plot_confusion(confusion: Sequence[Sequence[int]], class_names: Sequence[str], path: Path) -> None:
@@ -20,13 +21,14 @@ def plot_confusion(confusion: Sequence[Sequence[int]], class_names: Sequence[str
     counts = np.asarray(confusion)
     assert counts.shape == (len(class_names), len(class_names))
     shares = counts / counts.sum(axis=1, keepdims=True).clip(min=1)
-    side = max(3.2, 0.6 * len(counts)) if len(counts) <= MOST_CLASSES_WITH_COUNTS else 0.2 * len(counts)
+    few = len(counts) <= MOST_CLASSES_WITH_COUNTS
+    side = max(3.2, 0.6 * len(counts)) if few else 0.2 * min(len(counts), MOST_NAMES)
     with figure_style():
         figure = Figure(figsize=(side, side))
         axes = figure.subplots()
         image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         _name_classes(axes, class_names)
-        if len(counts) <= MOST_CLASSES_WITH_COUNTS:
+        if few:
             _write_counts(axes, counts, shares)
         beside = make_axes_locatable(axes).append_axes("right", size=0.15, pad=0.15)
         figure.colorbar(image, cax=beside, label="share of the true class")
@@ -65,8 +67,9 @@ def plot_curve(history: Sequence[Mapping[str, float]], path: Path, metric: str =
 
 
 def _name_classes(axes: Axes, names: Sequence[str]) -> None:
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names)
+    every = -(-len(names) // MOST_NAMES)
+    axes.set_xticks(range(0, len(names), every), names[::every])
+    axes.set_yticks(range(0, len(names), every), names[::every])
     if len(names) > MOST_CLASSES_WITH_COUNTS:
         axes.tick_params("both", labelsize=7)
         axes.tick_params("x", labelrotation=90)

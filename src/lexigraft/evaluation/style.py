@@ -24,6 +24,7 @@ def figure_style() -> Iterator[None]:
         "font.family": ["DejaVu Sans", CHINESE_FONT],
         "font.size": 10,
         "text.hinting": "none",  # hinting smears thin strokes of Chinese characters
+        "text.parse_math": False,  # a class may be named $5-$10
         "axes.titlesize": 11,
         "axes.edgecolor": GREY,
         "axes.linewidth": 0.8,

@@ -5,6 +5,7 @@ from typing import Any
 
 from rich import box
 from rich.table import Table
+from rich.text import Text
 
 HEADLINE = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "roc_auc", "loss")
 NAMES = {"macro_f1": "F1", "macro_precision": "precision", "macro_recall": "recall", "roc_auc": "ROC-AUC"}
@@ -23,7 +24,7 @@ def class_table(metrics: Mapping[str, Any]) -> Table:
     table = _table("class", "precision", "recall", "F1", "texts")
     for name, of in metrics["per_class"].items():
         scores = (_number(of[key]) for key in ("precision", "recall", "f1"))
-        table.add_row(name, *scores, f"{of['support']:,}")
+        table.add_row(Text(name), *scores, f"{of['support']:,}")
     table.add_section()
     means = (_number(metrics[f"macro_{key}"]) for key in ("precision", "recall", "f1"))
     table.add_row("macro mean", *means, f"{metrics['count']:,}")

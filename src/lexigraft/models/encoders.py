@@ -115,7 +115,7 @@ class Transformer(nn.Module):
         tokens = x.shape[1]
         if tokens > self.positions.num_embeddings:
             raise ValueError(
-                f"a text has {tokens} tokens, but the Transformer positions for {self.positions.num_embeddings}: "
+                f"a text has {tokens} tokens, but the Transformer has positions for {self.positions.num_embeddings}: "
                 "raise model.encoder.max_tokens or cut the texts (trainer.max_tokens)"
             )
         x = self.dropout(self.resize(x) + self.positions.weight[:tokens])

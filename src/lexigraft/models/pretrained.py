@@ -72,7 +72,7 @@ class Pretrained(nn.Module):
         """`[B, T, D]` -> `[B, T, width]`; `ValueError` if T exceeds the backbone's positions."""
         if self.max_tokens is not None and x.shape[1] > self.max_tokens:
             raise ValueError(
-                f"a text has {x.shape[1]} tokens, but the backbone positions for {self.max_tokens}: "
+                f"a text has {x.shape[1]} tokens, but the backbone has positions for {self.max_tokens}: "
                 "cut the texts (trainer.max_tokens)"
             )
         options = {"use_cache": False} if self.causal else {}

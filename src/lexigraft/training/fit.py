@@ -1,7 +1,6 @@
 """Runs Lightning's trainer on a module and leaves the best weights in it."""
 
 import logging
-import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,7 +45,7 @@ def fit(
 ) -> Fitted:
     """Train, then load the checkpoint with the best dev `monitor` into the module.
 
-    `ValueError` when the loss stops being finite, or the monitored metric never was.
+    `ValueError` when the loss stops being finite, or the dev split cannot give the monitored metric.
     """
     beside = callbacks(checkpoints, monitor=monitor, patience=patience, bar=bar, console=console)
     with _quiet_lightning():
@@ -76,19 +75,22 @@ def fit(
 
 def _best(history: list[dict[str, float]], monitor: str) -> dict[str, Any]:
     key = f"dev_{monitor}"
-    rows = [row for row in history if math.isfinite(row.get(key, math.nan))]
-    if not rows:
-        raise ValueError(
-            f"trainer.monitor={monitor} has no value on the dev split: it may lack a class that the metric needs; "
-            "choose accuracy, macro_f1 or loss"
-        )
     sign = -1 if monitor in LOWER_IS_BETTER else 1
-    row = max(rows, key=lambda r: sign * r[key])
+    row = max(history, key=lambda r: sign * r[key])
     return {"epoch": row["epoch"], "step": row["step"], "value": row[key]}
 
 
+# What Lightning warns of although it is meant: loaders in this process, and loggers that write into the run folder.
+_EXPECTED = (
+    ".*does not have many workers.*",
+    "Checkpoint directory .* exists and is not empty",
+    "Experiment logs directory .* exists and is not empty",
+    ".*isinstance\\(treespec, LeafSpec\\).*",
+)
+
+
 class _quiet_lightning:
-    """Keeps Lightning's start-up notices and its advice about loader workers off the terminal."""
+    """Keeps Lightning's start-up notices and expected warnings off the terminal."""
 
     def __enter__(self) -> None:
         self._log = logging.getLogger("pytorch_lightning")
@@ -96,8 +98,8 @@ class _quiet_lightning:
         self._log.setLevel(logging.WARNING)
         self._caught = warnings.catch_warnings()
         self._caught.__enter__()
-        warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        for message in _EXPECTED:
+            warnings.filterwarnings("ignore", message=message)
 
     def __exit__(self, *error: Any) -> None:
         self._caught.__exit__(*error)

@@ -68,7 +68,9 @@ def _roles_by_id(roles: Mapping[str, str], contents: dict[int, str]) -> dict[int
     found: dict[int, list[str]] = {}
     for role, content in roles.items():
         if role not in ROLES:
-            raise ValueError(f"{role!r} is no role of a special token: expected {', '.join(ROLES)}, each with its token")
+            raise ValueError(
+                f"{role!r} is no role of a special token: expected {', '.join(ROLES)}, each with its token"
+            )
         if content not in ids:
             raise ValueError(f"the tokenizer has no token {content!r}, which was named as its {role} token")
         found.setdefault(ids[content], []).append(role)

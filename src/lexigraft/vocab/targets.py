@@ -118,9 +118,7 @@ def train_unigram(
     try:
         import sentencepiece
     except ImportError as error:  # `tokenizers` has a trainer too, but its result differs from run to run
-        raise ImportError(
-            "tokenizer=unigram needs SentencePiece: pip install 'lexigraft[sentencepiece]'"
-        ) from error
+        raise ImportError("tokenizer=unigram needs SentencePiece: pip install 'lexigraft[sentencepiece]'") from error
     _check(texts)
     folding = [normalizers.NFKC(), *([normalizers.Lowercase()] if lowercase else [])]
     normalizer = normalizers.Sequence([*folding, normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()])
@@ -267,5 +265,11 @@ def _with_padding(tokenizer: Tokenizer) -> Tokenizer:
         return tokenizer
     backend = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
     backend.add_special_tokens([PAD])
+    pad = backend.token_to_id(PAD)
+    if tokenizer.backend.id_to_token(pad) not in (None, PAD):
+        raise ValueError(
+            f"a {PAD} token cannot be added: the library would give it id {pad}, which is taken, because the ids of "
+            "this tokenizer have holes; add a padding token to its files"
+        )
     roles = {role: backend.id_to_token(found[role]) for role in ROLES if role in found}
     return Tokenizer(backend, read_vocabulary(backend, roles | {"pad": PAD}), tokenizer.segmenter)

@@ -154,7 +154,10 @@ def _converted(folder: Path) -> tokenizers.Tokenizer:
     try:
         opened = AutoTokenizer.from_pretrained(str(folder), use_fast=True)
     except (ValueError, OSError, KeyError, TypeError, ImportError) as error:
-        raise ValueError(f"transformers could not convert the tokenizer files of {folder}: {error}") from error
+        raise ValueError(
+            f"transformers could not convert the tokenizer files of {folder} (is there a config.json with their "
+            f"model_type beside them?): {error}"
+        ) from error
     backend: tokenizers.Tokenizer | None = getattr(opened, "backend_tokenizer", None)
     if backend is None:
         raise ValueError(f"the tokenizer of {folder} exists only in Python: save it with a tokenizer.json first")

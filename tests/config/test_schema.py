@@ -1,0 +1,150 @@
+import copy
+
+import pytest
+
+from lexigraft.config.schema import (
+    Hardware,
+    TrainConfig,
+    Trainer,
+    TransplantConfig,
+    keys,
+    missing_values,
+    schema_problems,
+)
+
+NODE = {"_target_": "builtins.dict"}
+TRAINER = {
+    "epochs": 5,
+    "max_steps": -1,
+    "batch_size": 64,
+    "eval_batch_size": 256,
+    "max_tokens": 128,
+    "monitor": "accuracy",
+    "patience": 3,
+    "gradient_clip": 1.0,
+    "workers": 0,
+    "progress": True,
+}
+HARDWARE = {"accelerator": "auto", "devices": 1, "precision": "32-true", "threads": 2}
+
+
+def where(path):
+    return "x.yaml"
+
+
+def problems_of(schema, values):
+    return schema_problems(values, schema, where)[1]
+
+
+def test_a_good_trainer_has_no_problems():
+    settled, problems = schema_problems(TRAINER, Trainer, where)
+    assert problems == []
+    assert settled == TRAINER
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("epochs", 0, "trainer_epochs=0 in x.yaml should be greater than or equal to 1"),
+        ("epochs", "abc", "=abc in x.yaml should be a valid integer"),
+        ("epochs", "", "='' in x.yaml should be a valid integer"),
+        ("epochs", 1.5, "=1.5 in x.yaml should be a valid integer"),
+        ("epochs", True, "=true in x.yaml should be a valid integer"),
+        ("epochs", None, "=null in x.yaml should be a valid integer"),
+        ("batch_size", 0, "greater than or equal to 1"),
+        ("eval_batch_size", 0, "greater than or equal to 1"),
+        ("max_tokens", 1, "greater than or equal to 2"),
+        ("patience", 0, "greater than or equal to 1"),
+        ("max_steps", 0, "should be -1 (no limit) or at least 1"),
+        ("max_steps", -2, "should be -1 (no limit) or at least 1"),
+        ("gradient_clip", 0, "should be greater than 0"),
+        ("gradient_clip", float("nan"), "should be a finite number"),
+        ("workers", -1, "greater than or equal to 0"),
+        ("progress", "yes", "should be a valid boolean"),
+        ("monitor", "acuracy", "'accuracy', 'macro_f1', 'roc_auc' or 'loss'; did you mean 'accuracy'?"),
+    ],
+)
+def test_wrong_types_and_ranges_are_named(key, value, says):
+    [problem] = problems_of(Trainer, TRAINER | {key: value})
+    assert problem.startswith(f"{key}=")
+    assert says.removeprefix("trainer_epochs") in problem
+
+
+@pytest.mark.parametrize(("key", "value"), [("patience", None), ("gradient_clip", None), ("max_steps", 10)])
+def test_values_that_switch_something_off_are_allowed(key, value):
+    assert problems_of(Trainer, TRAINER | {key: value}) == []
+
+
+def test_an_unknown_key_gets_the_nearest_name():
+    assert problems_of(Trainer, TRAINER | {"epoch": 3}) == ["unknown key 'epoch' in x.yaml; did you mean 'epochs'?"]
+
+
+def test_a_key_that_is_gone_is_missed():
+    trainer = {key: value for key, value in TRAINER.items() if key != "epochs"}
+    assert problems_of(Trainer, trainer) == ["'epochs' is missing: it should stand in x.yaml"]
+
+
+def test_several_mistakes_are_all_told():
+    assert len(problems_of(Trainer, TRAINER | {"epochs": 0, "epoch": 1, "workers": -1})) == 3
+
+
+def test_numbers_become_texts_where_a_text_is_asked_for():
+    values = {"data": NODE, "source": NODE, "tokenizer": NODE, "transplant": NODE, "output": 2024, "seed": 0}
+    settled, problems = schema_problems(values, TransplantConfig, where)
+    assert problems == []
+    assert settled["output"] == "2024"
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, None, 1.5])
+def test_a_seed_is_always_a_number_that_every_library_takes(seed):
+    values = {"data": NODE, "source": NODE, "tokenizer": NODE, "transplant": NODE, "output": "x", "seed": seed}
+    [problem] = problems_of(TransplantConfig, values)
+    assert problem.startswith("seed=")
+
+
+def test_a_group_is_not_one_value():
+    values = {"data": None, "source": 3, "tokenizer": NODE, "transplant": NODE, "output": "x", "seed": 0}
+    assert problems_of(TransplantConfig, values) == [
+        "data=null in x.yaml should be a group of keys, not one value",
+        "source=3 in x.yaml should be a group of keys, not one value",
+    ]
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed", "64-true"])
+def test_lightnings_precisions_are_known(precision):
+    assert problems_of(Hardware, HARDWARE | {"precision": precision}) == []
+
+
+def test_other_precisions_are_refused():
+    [problem] = problems_of(Hardware, HARDWARE | {"precision": "bf16-mixd"})
+    assert problem.endswith("did you mean 'bf16-mixed'?")
+
+
+@pytest.mark.parametrize("precision", ["16-mixed", "16-true"])
+def test_fp16_on_a_cpu_is_refused(precision):
+    values = {"hardware": HARDWARE | {"accelerator": "cpu", "precision": precision}}
+    problems = problems_of(TrainConfig, values)
+    assert any(f"hardware.precision={precision} in x.yaml is not for a CPU" in problem for problem in problems)
+
+
+def test_missing_values_are_named_wherever_they_stand():
+    values = {"data": {"train": "???", "splits": [{"name": "???"}]}, "seed": 0}
+    assert missing_values(values, where) == [
+        "'data.train' has no value in x.yaml; give it as data.train=...",
+        "'data.splits.0.name' has no value in x.yaml; give it as data.splits.0.name=...",
+    ]
+
+
+def test_missing_values_are_not_told_twice():
+    assert problems_of(Trainer, TRAINER | {"epochs": "???"}) == []
+
+
+def test_values_are_not_changed_in_place():
+    values = TRAINER | {"epochs": 0}
+    before = copy.deepcopy(values)
+    problems_of(Trainer, values)
+    assert values == before
+
+
+def test_keys_of_a_schema_are_dotted():
+    assert {"seed", "trainer", "trainer.epochs", "hardware.precision", "model.encoder"} <= set(keys(TrainConfig))

@@ -1,0 +1,315 @@
+"""Alignment of two vocabularies: against byte truth for every pair of families, by properties, and by known traps."""
+
+import gzip
+import json
+import os
+import re
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, normalizers, pre_tokenizers
+
+from lexigraft.vocab.alignment import TIERS, align
+from lexigraft.vocab.tokenizer import Tokenizer
+from lexigraft.vocab.vocabulary import Token, Vocabulary
+from tests.fixtures.tokenizers import FAMILIES
+
+SPACELESS = re.compile("[\u2e80-\u312f\u3400-\u9fff\uff00-\uffef]")
+
+
+def tiers(source: Vocabulary, target: Vocabulary, **options: bool) -> list[str]:
+    return [TIERS[t] for t in align(source, target, **options).tier]
+
+
+def ids(source: Vocabulary, target: Vocabulary, **options: bool) -> list[int]:
+    return align(source, target, **options).source_id.tolist()
+
+
+# ---- byte truth, worked out here without lexigraft's reader ----
+
+
+def library_byte_table() -> dict[str, int]:
+    """Symbol -> byte, observed from what the library makes of characters of every length."""
+    cut = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    found: dict[str, int] = {}
+    for code in (*range(0x800), *range(0x1000, 0x11000, 0x1000), *range(0x20000, 0x110000, 0x10000)):
+        if not 0xD800 <= code < 0xE000:
+            symbols = "".join(word for word, _ in cut.pre_tokenize_str(chr(code)))
+            found.update(zip(symbols, chr(code).encode()))
+    # Bytes that occur in no UTF-8 text stand for themselves.
+    found.update((chr(byte), byte) for byte in range(0xC0, 0x100) if byte not in found.values())
+    assert len(found) == 256
+    return found
+
+
+def truth(family: str, tokenizer: Tokenizer) -> dict[int, tuple[bytes, bool | None]]:
+    """Id -> (bytes, starts_word) of every ordinary token, after the rules of the family's publication."""
+    table = library_byte_table()
+    special = {t.content for t in tokenizer.backend.get_added_tokens_decoder().values()}
+    found: dict[int, tuple[bytes, bool | None]] = {}
+    for content, i in tokenizer.backend.get_vocab().items():
+        if content in special:
+            continue
+        if family == "wordpiece":
+            text, starts = content.removeprefix("##"), None if content.startswith("##") else True
+            joined = re.match(r"\w", text) and not SPACELESS.match(text)
+            found[i] = (text.encode(), False) if starts is None else (text.encode(), True if joined else None)
+        elif family == "byte_bpe":
+            surface = bytes(table[symbol] for symbol in content)
+            found[i] = (surface[1:], True) if surface.startswith(b" ") else (surface, False)
+        elif family in ("sp_bpe", "unigram"):
+            piece = re.fullmatch("<0x(..)>", content)
+            surface = bytes.fromhex(piece[1]) if piece else content.replace("▁", " ").encode()
+            found[i] = (surface[1:], True) if surface.startswith(b" ") else (surface, False)
+        else:
+            found[i] = (content.encode(), None if family == "characters" else True)
+    return found
+
+
+def comparable_or_equal(a: tuple[bytes, bool | None], b: tuple[bytes, bool | None]) -> bool:
+    """Whether two true tokens are the same: bytes equal, and flags too wherever both mean something."""
+    spaceless = SPACELESS.match(a[0].decode(errors="replace"))
+    return a[0] == b[0] and (a[1] == b[1] or a[1] is None or b[1] is None or bool(spaceless))
+
+
+@pytest.mark.parametrize(("source_family", "target_family"), permutations(FAMILIES, 2))
+def test_precision_and_recall_against_byte_truth(tokenizers_by_family, source_family, target_family):
+    source, target = tokenizers_by_family[source_family], tokenizers_by_family[target_family]
+    true_source, true_target = truth(source_family, source), truth(target_family, target)
+    by_bytes: dict[bytes, list[tuple[bytes, bool | None]]] = {}
+    for key in true_source.values():
+        by_bytes.setdefault(key[0], []).append(key)
+    found = align(source.vocabulary, target.vocabulary, normalised=False)
+
+    matched = {i for i in true_target if found.source_id[i] >= 0}
+    wrong = [i for i in matched if not comparable_or_equal(true_source[int(found.source_id[i])], true_target[i])]
+    assert wrong == []  # precision 1.00
+    exact = [i for i in matched if TIERS[found.tier[i]] == "exact"]
+    assert all(true_source[int(found.source_id[i])] == true_target[i] for i in exact)
+
+    findable = {
+        i for i, key in true_target.items() if any(comparable_or_equal(c, key) for c in by_bytes.get(key[0], ()))
+    }
+    assert len(findable) >= 20
+    assert len(matched & findable) / len(findable) >= 0.99
+    # Where the very same token exists, it is the one that is found.
+    same = {i for i in findable if true_target[i] in by_bytes[true_target[i][0]]}
+    assert same == set(exact)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_vocabulary_aligns_with_itself(tokenizers_by_family, family):
+    vocabulary = tokenizers_by_family[family].vocabulary
+    found = align(vocabulary, vocabulary)
+    assert set(found.tier) <= {TIERS.index("role"), TIERS.index("exact")}
+    for i, j in enumerate(found.source_id):  # `<0x41>` maps to `A`, everything else to itself
+        assert i == j or vocabulary[i].byte_fallback
+
+
+def test_arrays_and_counts(wordpiece, byte_bpe):
+    found = align(wordpiece.vocabulary, byte_bpe.vocabulary)
+    assert found.source_id.dtype == np.int64
+    assert found.tier.dtype == np.uint8
+    assert len(found.source_id) == len(found.tier) == len(byte_bpe.vocabulary)
+    assert sum(found.counts().values()) == len(byte_bpe.vocabulary)
+    assert found.counts()["none"] == int((found.source_id == -1).sum())
+
+
+# ---- properties ----
+
+surfaces = st.one_of(
+    st.binary(max_size=2), st.sampled_from(["a", "A", "ａ", "中", "，", ",", " ", "  a", "é", "ü"]).map(str.encode)
+)
+ordinary = st.builds(Token, surfaces, st.sampled_from([True, False, None]), st.none(), st.booleans())
+special = st.builds(Token, st.just(b"<x>"), st.none(), st.sampled_from(["pad", "bos", "cls", "unused", "special:<x>"]))
+vocabularies = st.builds(Vocabulary, st.lists(ordinary | special, max_size=25).map(tuple))
+
+
+def key(token: Token) -> tuple[bytes, bool | None]:
+    """Bytes and flag; a space inside a token is the boundary itself."""
+    if token.starts_word is False and token.surface.startswith(b" "):
+        return token.surface[1:], True
+    return token.surface, token.starts_word
+
+
+@given(vocabularies)
+def test_identity(vocabulary):
+    found = align(vocabulary, vocabulary)
+    for i, token in enumerate(vocabulary):
+        j = int(found.source_id[i])
+        if token.role == "unused":
+            assert j == -1
+        elif token.role is not None:
+            assert vocabulary[j].role == token.role
+        else:
+            assert key(vocabulary[j]) == key(token)
+            assert TIERS[found.tier[i]] == "exact"
+            twins = [k for k, t in enumerate(vocabulary) if t.role is None and key(t) == key(token)]
+            assert j == min(twins, key=lambda k: (vocabulary[k].byte_fallback, k))
+
+
+@given(vocabularies, vocabularies)
+def test_exact_matches_are_symmetric_and_bytes_always_agree(a, b):
+    forth, back = align(a, b, normalised=False), align(b, a, normalised=False)
+    for i, token in enumerate(b):
+        j = int(forth.source_id[i])
+        tier = TIERS[forth.tier[i]]
+        assert (j == -1) == (tier == "none")
+        if tier in ("exact", "surface"):
+            assert key(a[j])[0] == key(token)[0]
+            assert a[j].role is None
+        if tier == "exact":
+            assert key(a[j]) == key(token)
+            assert TIERS[back.tier[j]] == "exact"
+            assert key(b[int(back.source_id[j])]) == key(a[j])
+
+
+@given(vocabularies, vocabularies)
+def test_the_normalised_tier_only_adds(a, b):
+    source = Vocabulary(a.tokens, normalize=str.lower)
+    strict, folded = align(source, b, normalised=False), align(source, b)
+    kept = strict.tier > 0
+    assert (folded.source_id[kept] == strict.source_id[kept]).all()
+    assert all(TIERS[t] in ("none", "normalised") for t in folded.tier[~kept])
+
+
+# ---- known traps ----
+
+
+def test_the_symbol_of_a_byte_is_not_a_letter(byte_bpe, sp_bpe):
+    source, target = byte_bpe.backend.token_to_id("ü"), sp_bpe.backend.token_to_id("ü")
+    found = align(sp_bpe.vocabulary, byte_bpe.vocabulary)
+    assert found.source_id[source] != target
+    assert found.source_id[source] == sp_bpe.backend.token_to_id("<0xFC>")
+
+
+def test_byte_pieces_lose_to_real_tokens():
+    source = Vocabulary((Token(b"A", False, byte_fallback=True), Token(b"\xfc", False, byte_fallback=True),
+                         Token(b"A", False)))  # fmt: skip
+    target = Vocabulary((Token(b"A", False), Token(b"\xfc", False), Token(b"A", False, byte_fallback=True)))
+    assert ids(source, target) == [2, 1, 2]
+
+
+def test_parts_of_characters_do_not_collapse():
+    # `decode()` shows every one of these as U+FFFD.
+    parts = [Token(bytes([byte]), False) for byte in range(0x80, 0x100)]
+    assert ids(Vocabulary(tuple(parts)), Vocabulary(tuple(reversed(parts)))) == list(range(127, -1, -1))
+
+
+def test_bare_boundaries_newlines_and_runs_of_spaces(byte_bpe, sp_bpe):
+    by_content = {c: byte_bpe.vocabulary[byte_bpe.backend.token_to_id(c)] for c in ("Ġ", "Ċ")}
+    runs = [Token(b" " * n, True) for n in range(1, 27)]
+    target = Vocabulary((by_content["Ġ"], by_content["Ċ"], *runs))
+    found = ids(sp_bpe.vocabulary, target)
+    assert found[0] == sp_bpe.backend.token_to_id("▁")
+    assert found[1] == sp_bpe.backend.token_to_id("<0x0A>")
+    assert found[2:] == [-1] * 26  # no two runs are one, and none is the bare boundary
+    assert ids(Vocabulary(tuple(runs)), Vocabulary(tuple(runs))) == list(range(26))
+
+
+def test_the_byte_of_a_space_is_the_bare_boundary():
+    assert ids(Vocabulary((Token(b"", True),)), Vocabulary((Token(b" ", False, byte_fallback=True),))) == [0]
+
+
+def test_word_starts_and_word_parts_differ():
+    source = Vocabulary((Token(b"the", True),))
+    assert tiers(source, Vocabulary((Token(b"the", True), Token(b"the", False), Token(b"the", None)))) == [
+        "exact", "none", "surface"
+    ]  # fmt: skip
+
+
+def test_unspaced_scripts_prefer_the_same_flag_then_the_inner_one():
+    han = "中".encode()
+    both = Vocabulary((Token(han, True), Token(han, False)))
+    target = Vocabulary((Token(han, True), Token(han, False), Token(han, None)))
+    assert ids(both, target) == [0, 1, 1]
+    assert tiers(both, target) == ["exact", "exact", "surface"]
+    assert tiers(Vocabulary((Token(han, True),)), target) == ["exact", "surface", "surface"]
+
+
+def test_entries_that_berts_tokenizer_never_produces_are_not_copied():
+    han = "中".encode()
+    bert = Vocabulary((Token(han, None), Token(han, False), Token(b"!", False)), unreachable=frozenset({1, 2}))
+    gpt2 = Vocabulary((Token(han, False), Token(b"!", False)))
+    assert ids(bert, gpt2) == [0, -1]
+    assert ids(bert, bert) == [0, 1, 2]
+    assert ids(gpt2, bert) == [0, 0, 1]
+
+
+def test_roles_not_spellings():
+    source = Vocabulary((Token(b"[CLS]", None, "cls"), Token(b"[SEP]", None, "sep"), Token(b"<pad>", True)))
+    target = Vocabulary(
+        (Token(b"<pad>", None, "pad"), Token(b"<s>", None, "bos"), Token(b"[CLS]", True), Token(b"</s>", None, "eos"))
+    )
+    # The word "<pad>" is no padding token, and the word "[CLS]" no special one.
+    assert ids(source, target) == [-1, 0, -1, 1]
+    assert tiers(source, target) == ["none", "role", "none", "role"]
+
+
+def test_a_token_with_several_roles():
+    gpt2 = Vocabulary((Token(b"<|endoftext|>", None, "eos"),), further_roles=(("bos", 0),))
+    roberta = Vocabulary((Token(b"<s>", None, "bos"), Token(b"</s>", None, "eos"), Token(b"<mask>", None, "mask")))
+    bert = Vocabulary((Token(b"[CLS]", None, "cls"), Token(b"[SEP]", None, "sep")))
+    only_bos = Vocabulary((Token(b"<s>", None, "bos"),))
+    assert ids(gpt2, roberta) == [0, 0, -1]
+    assert ids(roberta, gpt2) == [1]
+    assert ids(gpt2, bert) == [0, 0]
+    assert ids(bert, gpt2) == [1]
+    assert ids(only_bos, gpt2) == [0]
+
+
+def test_other_special_tokens_match_by_their_name():
+    extra = Token(b"<extra_id_0>", None, "special:<extra_id_0>")
+    assert tiers(Vocabulary((extra,)), Vocabulary((extra, Token(b"<x>", None, "special:<x>")))) == ["role", "none"]
+
+
+def test_what_the_sources_normalizer_folds():
+    backend = Backend(models.WordPiece({"[UNK]": 0, "zurich": 1, "the": 2, "##the": 3, ",": 4}, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer(lowercase=True)
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    source = Tokenizer.of_backend(backend).vocabulary
+    target = Vocabulary(
+        (Token("Zürich".encode(), True), Token(b"The", False), Token("，".encode(), True), Token(b"\n", True),
+         Token("\u0301".encode(), True), Token(b"\xfc", True))
+    )  # fmt: skip
+    assert ids(source, target) == [1, 3, 4, -1, -1, -1]
+    assert tiers(source, target)[:3] == ["normalised"] * 3
+    assert tiers(source, target, normalised=False) == ["none"] * 6
+
+
+def test_width_is_folded_both_ways():
+    wide, narrow = Token("，".encode(), True), Token(b",", False)
+    assert tiers(Vocabulary((wide,)), Vocabulary((narrow,))) == ["normalised"]
+    assert tiers(Vocabulary((narrow,)), Vocabulary((wide,))) == ["normalised"]
+    assert tiers(Vocabulary((wide, Token(b",", False))), Vocabulary((narrow,))) == ["exact"]
+
+
+# ---- real vocabularies, only where LEXIGRAFT_DATA holds them ----
+
+
+@pytest.mark.skipif("LEXIGRAFT_DATA" not in os.environ, reason="an addition: needs real vocabularies")
+def test_bert_and_gpt2():
+    folder = Path(os.environ["LEXIGRAFT_DATA"]) / "vocab"
+    lines = (folder / "bert-base-chinese.vocab.txt").read_text(encoding="utf-8").split("\n")
+    backend = Backend(models.WordPiece({line: i for i, line in enumerate(lines) if line}, unk_token="[UNK]"))
+    backend.normalizer = normalizers.BertNormalizer()
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    bert = Tokenizer.of_backend(backend)
+    entries = json.loads(gzip.decompress((folder / "gpt2.encoder.json.gz").read_bytes()))
+    merges = gzip.decompress((folder / "gpt2.vocab.bpe.gz").read_bytes()).decode().split("\n")[1:]
+    backend = Backend(models.BPE(entries, [tuple(m.split()) for m in merges if m]))
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.add_special_tokens(["<|endoftext|>"])
+    gpt2 = Tokenizer.of_backend(backend)
+
+    found = align(bert.vocabulary, gpt2.vocabulary, normalised=False)
+    for i in np.flatnonzero(found.tier > TIERS.index("role")):
+        assert bert.vocabulary[int(found.source_id[i])].surface == gpt2.vocabulary[int(i)].surface
+        assert int(found.source_id[i]) not in bert.vocabulary.unreachable
+    assert found.counts()["exact"] > 3000
+    assert len(bert.vocabulary.unreachable) > 7000
