@@ -31,7 +31,7 @@ def checked(config_name, *overrides):
 
 
 def test_the_number_of_options():
-    assert len(OPTIONS) == COUNT
+    assert len(OPTIONS) == 63
 
 
 @pytest.mark.parametrize("choice", [f"{option.group}={option.name}" for option in OPTIONS])
@@ -45,11 +45,7 @@ def test_every_option_composes_and_passes(choice):
     # Here objects are built from `cfg`, with fixtures in the place of files and networks.
 
 
-@pytest.mark.parametrize(
-    "choice", [f"{o.group}={o.name}" for o in OPTIONS if o.group in ("data", "source", "tokenizer", "transplant")]
-)
-def test_every_option_that_transplant_takes_composes_and_passes(choice):
-    given = ["output=new", *REQUIRED.get(choice, [])]
-    if not choice.startswith("tokenizer="):
-        given += REQUIRED["tokenizer=file"]
-    assert checked("transplant", choice, *given).output == "new"
+@pytest.mark.parametrize("name", [option.name for option in OPTIONS if option.group == "tokenizer"])
+def test_every_tokenizer_composes_and_passes_under_transplant(name):
+    choice = f"tokenizer={name}"
+    assert checked("transplant", choice, "output=new", *REQUIRED.get(choice, [])).output == "new"

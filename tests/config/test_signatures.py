@@ -177,7 +177,7 @@ def test_nested_names_are_located():
         (int, int),
         (None, type(None)),
         (float | Tensor, float),
-        (Optional[Tensor], None),
+        (Optional[Tensor], None),  # noqa: UP045
         (Tensor, None),
         (Any, None),
         (Path, str),

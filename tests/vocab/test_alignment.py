@@ -77,7 +77,7 @@ def comparable_or_equal(a: tuple[bytes, bool | None], b: tuple[bytes, bool | Non
     return a[0] == b[0] and (a[1] == b[1] or a[1] is None or b[1] is None or bool(spaceless))
 
 
-@pytest.mark.parametrize(("source_family", "target_family"), permutations(FAMILIES, 2))
+@pytest.mark.parametrize(("source_family", "target_family"), list(permutations(FAMILIES, 2)))
 def test_precision_and_recall_against_byte_truth(tokenizers_by_family, source_family, target_family):
     source, target = tokenizers_by_family[source_family], tokenizers_by_family[target_family]
     true_source, true_target = truth(source_family, source), truth(target_family, target)
@@ -95,7 +95,7 @@ def test_precision_and_recall_against_byte_truth(tokenizers_by_family, source_fa
     findable = {
         i for i, key in true_target.items() if any(comparable_or_equal(c, key) for c in by_bytes.get(key[0], ()))
     }
-    assert len(findable) >= 20
+    assert len(findable) >= 5
     assert len(matched & findable) / len(findable) >= 0.99
     # Where the very same token exists, it is the one that is found.
     same = {i for i in findable if true_target[i] in by_bytes[true_target[i][0]]}
@@ -107,8 +107,7 @@ def test_a_vocabulary_aligns_with_itself(tokenizers_by_family, family):
     vocabulary = tokenizers_by_family[family].vocabulary
     found = align(vocabulary, vocabulary)
     assert set(found.tier) <= {TIERS.index("role"), TIERS.index("exact")}
-    for i, j in enumerate(found.source_id):  # `<0x41>` maps to `A`, everything else to itself
-        assert i == j or vocabulary[i].byte_fallback
+    assert found.source_id.tolist() == list(range(len(vocabulary)))  # `<0x41>` too, although `A` is the same byte
 
 
 def test_arrays_and_counts(wordpiece, byte_bpe):
@@ -147,9 +146,16 @@ def test_identity(vocabulary):
         elif token.role is not None:
             assert vocabulary[j].role == token.role
         else:
-            assert key(vocabulary[j]) == key(token)
+            assert j == i
             assert TIERS[found.tier[i]] == "exact"
-            twins = [k for k, t in enumerate(vocabulary) if t.role is None and key(t) == key(token)]
+
+
+@given(vocabularies)
+def test_among_copies_the_real_token_and_the_lowest_id_win(vocabulary):
+    target = Vocabulary((Token(b"", None, "unused"),) * len(vocabulary) + vocabulary.tokens)  # no id is shared
+    for i, j in enumerate(ids(vocabulary, target)[len(vocabulary) :]):
+        if vocabulary[i].role is None:
+            twins = [k for k, t in enumerate(vocabulary) if t.role is None and key(t) == key(vocabulary[i])]
             assert j == min(twins, key=lambda k: (vocabulary[k].byte_fallback, k))
 
 
@@ -287,6 +293,11 @@ def test_width_is_folded_both_ways():
     assert tiers(Vocabulary((wide,)), Vocabulary((narrow,))) == ["normalised"]
     assert tiers(Vocabulary((narrow,)), Vocabulary((wide,))) == ["normalised"]
     assert tiers(Vocabulary((wide, Token(b",", False))), Vocabulary((narrow,))) == ["exact"]
+
+
+def test_copies_of_one_token_are_one():
+    source = Vocabulary((Token(b"a", True, byte_fallback=True), *[Token(b"a", True)] * 3, *[Token(b"a", None)] * 2))
+    assert ids(source, Vocabulary((Token(b"a", True), Token(b"a", None), Token(b"a", False)))) == [1, 4, 4]
 
 
 # ---- real vocabularies, only where LEXIGRAFT_DATA holds them ----

@@ -5,6 +5,8 @@ import subprocess
 import sys
 
 import pytest
+from tokenizers import Tokenizer as Backend
+from tokenizers import models, pre_tokenizers
 
 from lexigraft.vocab import targets
 from lexigraft.vocab.alignment import align
@@ -69,10 +71,8 @@ for name in MADE:
     assert printed[0].count("\n") == len(MADE)
 
 
-@pytest.mark.parametrize("name", MADE)
+@pytest.mark.parametrize("name", [name for name in MADE if name != "unigram"])  # its sums depend on the order
 def test_the_order_of_the_texts_does_not_matter(name, corpus):
-    if name == "unigram":
-        pytest.skip("SentencePiece's sums depend on the order; a train split has one")
     assert made(name, corpus).vocabulary == made(name, corpus[::-1]).vocabulary
 
 
@@ -104,8 +104,8 @@ def test_wordpiece_isolates_marks_and_characters(corpus):
     tokenizer = made("wordpiece", corpus)
     assert contents(tokenizer, "the 中国, film") == ["[CLS]", "the", "中", "国", ",", "film", "[SEP]"]
     assert not tokenizer.vocabulary.unreachable
-    assert "The" not in tokenizer.backend.get_vocab()
     lower = made("wordpiece", corpus, lowercase=True)
+    assert not any(t.surface[:1].isupper() for t in lower.vocabulary if t.role is None)
     assert contents(lower, "THE Film") == ["[CLS]", "the", "film", "[SEP]"]
 
 
@@ -195,10 +195,7 @@ def test_a_source_without_padding_gets_it_at_the_end(byte_bpe):
     assert "pad" not in byte_bpe.vocabulary.roles  # the source itself stays as it was
 
 
-def test_padding_is_not_put_onto_a_taken_id(byte_bpe):
-    from tokenizers import Tokenizer as Backend
-    from tokenizers import models, pre_tokenizers
-
+def test_padding_is_not_put_onto_a_taken_id():
     backend = Backend(models.BPE({"a": 0, "b": 2}, []))
     backend.pre_tokenizer = pre_tokenizers.ByteLevel()
     with pytest.raises(ValueError, match="would give it id 2, which is taken"):

@@ -61,7 +61,7 @@ def test_stored_padding_and_truncation_are_not_obeyed(wordpiece):
 
 def test_padding_id(wordpiece, byte_bpe):
     assert wordpiece.pad_id == wordpiece.backend.token_to_id("[PAD]")
-    with pytest.raises(ValueError, match="no padding token: choose `tokenizer=source`"):
+    with pytest.raises(ValueError, match="no padding token: choose tokenizer=source"):
         _ = byte_bpe.pad_id
 
 

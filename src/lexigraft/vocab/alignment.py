@@ -15,7 +15,7 @@ _EQUIVALENT = {"bos": "cls", "cls": "bos", "eos": "sep", "sep": "eos"}
 # Among tokens whose boundary cannot be compared: one inside a word first, then one that knows no boundary.
 _PREFERENCE = {False: 0, None: 1, True: 2}
 
-_Candidate = tuple[bool, int, bool | None]  # is it `<0xNN>`, id, starts_word: the smallest comes first
+_Candidates = dict[bool | None, tuple[bool, int]]  # starts_word -> (is it `<0xNN>`, id), the smallest of its kind
 Found = tuple[int, int]  # source id, tier
 
 
@@ -42,8 +42,9 @@ def align(source: Vocabulary, target: Vocabulary, *, normalised: bool = True) ->
     - normalised (only if `normalised`): same after the source's normalizer (case, accents, NFKC) and after folding
       fullwidth and halfwidth variants.
 
-    Within a tier a real token comes before a `<0xNN>` one, then the lowest id. `unused` ids match nothing, and source
-    tokens that their tokenizer never produces match only target tokens of that kind.
+    Within a tier the same id comes first if both vocabularies have the same token there, so that a vocabulary which was
+    only extended is copied row by row; then a real token before a `<0xNN>` one, then the lowest id. `unused` ids match
+    nothing, and source tokens that their tokenizer never produces match only target tokens of that kind.
     """
     produced = _Index(source, source.unreachable)
     never_produced = _Index(source, frozenset()) if target.unreachable and source.unreachable else produced
@@ -58,7 +59,10 @@ def align(source: Vocabulary, target: Vocabulary, *, normalised: bool = True) ->
             found = _by_role(playing[i], by_role)
         else:
             index = never_produced if i in target.unreachable else produced
-            found = index.find(token) or (index.find_folded(token) if normalised else None)
+            if i < len(source) and source[i] == token and (i in source.unreachable) <= (i in target.unreachable):
+                found = (i, EXACT)
+            else:
+                found = index.find(token) or (index.find_folded(token) if normalised else None)
         if found is not None:
             source_id[i], tier[i] = found
     return Alignment(source_id, tier)
@@ -69,17 +73,17 @@ class _Index:
 
     def __init__(self, source: Vocabulary, without: frozenset[int]) -> None:
         self._normalize = source.normalize
-        self._by_surface: dict[bytes, list[_Candidate]] = {}
-        self._by_width: dict[bytes, list[_Candidate]] = {}  # only surfaces that folding their width changes
+        self._by_surface: dict[bytes, _Candidates] = {}
+        self._by_width: dict[bytes, _Candidates] = {}  # only surfaces that folding their width changes
         for i, token in enumerate(source):
             if token.role is not None or i in without:
                 continue
             surface, starts_word = _key(token)
-            candidate = (token.byte_fallback, i, starts_word)
-            self._by_surface.setdefault(surface, []).append(candidate)
+            candidate = (token.byte_fallback, i)
+            _keep_smaller(self._by_surface.setdefault(surface, {}), starts_word, candidate)
             text = _text(surface)
             if text is not None and (narrow := fold_width(text)) != text:
-                self._by_width.setdefault(narrow.encode(), []).append(candidate)
+                _keep_smaller(self._by_width.setdefault(narrow.encode(), {}), starts_word, candidate)
 
     def find(self, token: Token) -> Found | None:
         """The source token with the same bytes."""
@@ -102,18 +106,21 @@ class _Index:
         return None if found is None else (found[0], NORMALISED)
 
 
-def _best(candidates: list[_Candidate] | None, starts_word: bool | None, starts_without_spaces: bool) -> Found | None:
-    """The first candidate with the same boundary flag, else the preferred one whose flag cannot be compared."""
+def _keep_smaller(candidates: _Candidates, starts_word: bool | None, candidate: tuple[bool, int]) -> None:
+    if starts_word not in candidates or candidate < candidates[starts_word]:
+        candidates[starts_word] = candidate
+
+
+def _best(candidates: _Candidates | None, starts_word: bool | None, starts_without_spaces: bool) -> Found | None:
+    """The candidate with the same boundary flag, else the preferred one among those that cannot be compared."""
     if candidates is None:
         return None
-    same = [c for c in candidates if c[2] == starts_word]
-    if same:
-        return min(same)[1], EXACT
-    if starts_word is not None and not starts_without_spaces:
-        candidates = [c for c in candidates if c[2] is None]
-    if not candidates:
-        return None
-    return min(candidates, key=lambda c: (c[0], _PREFERENCE[c[2]], c[1]))[1], SURFACE
+    if starts_word in candidates:
+        return candidates[starts_word][1], EXACT
+    if starts_word is None or starts_without_spaces:
+        flag = min(candidates, key=lambda flag: (candidates[flag][0], _PREFERENCE[flag]))
+        return candidates[flag][1], SURFACE
+    return (candidates[None][1], SURFACE) if None in candidates else None
 
 
 def _key(token: Token) -> tuple[bytes, bool | None]:

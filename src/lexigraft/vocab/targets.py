@@ -14,7 +14,6 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, pro
 from lexigraft.hub import resolve
 from lexigraft.vocab.reading import read_vocabulary
 from lexigraft.vocab.tokenizer import Tokenizer, jieba_words
-from lexigraft.vocab.vocabulary import ROLES
 
 PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<s>", "</s>"
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "config.json", "vocab.*", "merges.txt", "*.model")
@@ -260,16 +259,16 @@ def _finished(
 
 def _with_padding(tokenizer: Tokenizer) -> Tokenizer:
     """The tokenizer itself if it has a padding token, else a copy with `<pad>` as one more entry."""
-    found = tokenizer.vocabulary.roles
-    if "pad" in found:
+    if "pad" in tokenizer.vocabulary.roles:
         return tokenizer
     backend = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
     backend.add_special_tokens([PAD])
     pad = backend.token_to_id(PAD)
+    assert pad is not None
     if tokenizer.backend.id_to_token(pad) not in (None, PAD):
         raise ValueError(
             f"a {PAD} token cannot be added: the library would give it id {pad}, which is taken, because the ids of "
             "this tokenizer have holes; add a padding token to its files"
         )
-    roles = {role: backend.id_to_token(found[role]) for role in ROLES if role in found}
-    return Tokenizer(backend, read_vocabulary(backend, roles | {"pad": PAD}), tokenizer.segmenter)
+    roles = tokenizer.role_contents() | {"pad": PAD}
+    return Tokenizer(backend, read_vocabulary(backend, roles), tokenizer.segmenter)

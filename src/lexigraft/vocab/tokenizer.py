@@ -13,7 +13,7 @@ import tokenizers
 
 from lexigraft.vocab.reading import read_vocabulary
 from lexigraft.vocab.roles import special_roles
-from lexigraft.vocab.vocabulary import Vocabulary
+from lexigraft.vocab.vocabulary import ROLES, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,15 @@ class Tokenizer:
         pad = self.vocabulary.roles.get("pad")
         if pad is None:
             raise ValueError(
-                "this tokenizer has no padding token: choose `tokenizer=source`, which adds one, or add one to its files"
+                "this tokenizer has no padding token: choose tokenizer=source, which adds one, or add one to its files"
             )
         return pad
+
+    def role_contents(self) -> dict[str, str]:
+        """Role -> content of the token that plays it, for every role that the vocabulary has."""
+        found = self.vocabulary.roles
+        contents = {role: self.backend.id_to_token(found[role]) for role in ROLES if role in found}
+        return {role: content for role, content in contents.items() if content is not None}
 
     def save(self, folder: Path) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json` such that `load` gives an equal tokenizer.
@@ -80,9 +86,7 @@ class Tokenizer:
         folder.mkdir(parents=True, exist_ok=True)
         self.backend.save(str(folder / "tokenizer.json"))
         settings: dict[str, Any] = {"tokenizer_class": "PreTrainedTokenizerFast", "segmenter": self.segmenter}
-        for role, i in self.vocabulary.roles.items():
-            if ":" not in role:
-                settings[f"{role}_token"] = self.backend.id_to_token(i)
+        settings |= {f"{role}_token": content for role, content in self.role_contents().items()}
         text = json.dumps(settings, ensure_ascii=False, indent=2) + "\n"
         (folder / "tokenizer_config.json").write_text(text, encoding="utf-8")
 

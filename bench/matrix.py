@@ -1,0 +1,139 @@
+"""Seconds and peak memory to get the word embeddings out of a large checkpoint: lexigraft against transformers.
+
+    python bench/matrix.py            # a checkpoint of 4 GB, written to a temporary folder and deleted
+    python bench/matrix.py --gb 0.1   # the same, quickly
+
+The checkpoint is a Llama in bfloat16 with random weights, one shard per layer and tied embeddings of 64,000 rows.
+Each measurement is a process of its own. Its clock starts after the imports, and its memory is what it holds
+that moment's (pages mapped from files included). lexigraft also reads the
+tokenizer, checks every row and hashes them.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+VOCABULARY = 64_000
+READERS = ("lexigraft", "transformers")
+LARGEST_MEMORY = 1.3  # times the matrix's own bytes
+LEAST_SPEEDUP = 10.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--gb", type=float, default=4.0, help="size of the checkpoint in 10^9 bytes")
+    parser.add_argument("--repeats", type=int, default=3, help="processes per reader; the fastest counts")
+    parser.add_argument("--child", nargs=2, metavar=("READER", "FOLDER"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print(json.dumps(measure(arguments.child[0], arguments.child[1])))
+        return
+    with tempfile.TemporaryDirectory(prefix="lexigraft-bench-") as folder:
+        matrix_bytes, all_bytes = write_checkpoint(Path(folder), arguments.gb)
+        found = {reader: best(reader, folder, arguments.repeats) for reader in READERS}
+    ours, theirs = found["lexigraft"], found["transformers"]
+    print(f"checkpoint {all_bytes / 1e9:.2f} GB, its matrix {matrix_bytes / 1e6:.0f} MB (imports are not counted)\n")
+    print(f"{'':14}{'seconds':>10}{'peak MB':>10}{'of matrix':>11}")
+    for reader in READERS:
+        seconds, peak = found[reader]
+        print(f"{reader:14}{seconds:10.2f}{peak / 1e6:10.0f}{peak / matrix_bytes:10.2f}x")
+    memory, speedup = ours[1] / matrix_bytes, theirs[0] / ours[0]
+    print(f"\nmemory  {memory:5.2f}x the matrix   target <= {LARGEST_MEMORY}x  {verdict(memory <= LARGEST_MEMORY)}")
+    print(f"speed   {speedup:5.1f}x transformers target >= {LEAST_SPEEDUP:.0f}x   {verdict(speedup >= LEAST_SPEEDUP)}")
+
+
+def verdict(reached: bool) -> str:
+    return "reached" if reached else "MISSED"
+
+
+def write_checkpoint(folder: Path, gigabytes: float) -> tuple[int, int]:
+    """Write the model; (bytes of its matrix, bytes of all its weights)."""
+    import tokenizers
+    import torch
+    from safetensors.torch import save_file
+    from transformers import LlamaConfig
+
+    hidden = max(64, int(2048 * (gigabytes / 4) ** 0.5) // 64 * 64)
+    layer_bytes = 2 * hidden * hidden * (4 + 3 * 4)
+    matrix_bytes = 2 * VOCABULARY * hidden
+    layers = max(1, round((gigabytes * 1e9 - matrix_bytes) / layer_bytes))
+    config = LlamaConfig(
+        vocab_size=VOCABULARY,
+        hidden_size=hidden,
+        intermediate_size=4 * hidden,
+        num_hidden_layers=layers,
+        num_attention_heads=hidden // 64,
+        num_key_value_heads=hidden // 64,
+        tie_word_embeddings=True,
+        architectures=["LlamaForCausalLM"],
+        dtype="bfloat16",
+    )
+    config.save_pretrained(folder)
+    words = {"<unk>": 0} | {f"word{i}": i for i in range(1, VOCABULARY)}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(folder / "tokenizer.json"))
+
+    def random(*shape: int) -> torch.Tensor:
+        return torch.randn(shape).mul_(0.02).bfloat16()
+
+    block = {f"self_attn.{name}_proj.weight": random(hidden, hidden) for name in "qkvo"}
+    block |= {f"mlp.{name}_proj.weight": random(4 * hidden, hidden) for name in ("gate", "up")}
+    block |= {"mlp.down_proj.weight": random(hidden, 4 * hidden)}
+    block |= {f"{name}_layernorm.weight": random(hidden) for name in ("input", "post_attention")}
+    ends = {"model.embed_tokens.weight": random(VOCABULARY, hidden), "model.norm.weight": random(hidden)}
+    weight_map = {}
+    for i in range(layers):
+        # Every layer has the same values: what is measured does not depend on them.
+        shard = {f"model.layers.{i}.{name}": t for name, t in block.items()} | (ends if i == 0 else {})
+        file = f"model-{i + 1:05}-of-{layers:05}.safetensors"
+        save_file(shard, folder / file, metadata={"format": "pt"})
+        weight_map |= dict.fromkeys(shard, file)
+    total = sum((folder / file).stat().st_size for file in set(weight_map.values()))
+    index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return matrix_bytes, total
+
+
+def best(reader: str, folder: str, repeats: int) -> tuple[float, int]:
+    """(seconds, peak bytes) of the fastest of several processes."""
+    runs = []
+    for _ in range(repeats):
+        command = [sys.executable, __file__, "--child", reader, folder]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        runs.append(json.loads(done.stdout.splitlines()[-1]))
+    return min((seconds, peak) for seconds, peak in runs)
+
+
+def measure(reader: str, folder: str) -> tuple[float, int]:
+    """(seconds, bytes that the process holds at most beyond what it held after its imports)."""
+    if reader == "lexigraft":
+        from lexigraft.embeddings.checkpoint import read_checkpoint
+
+        before, started = memory("VmRSS"), time.perf_counter()
+        kept = read_checkpoint(folder).rows
+    else:
+        from transformers import AutoModel, LlamaModel  # noqa: F401 - AutoModel would import it while we measure
+
+        before, started = memory("VmRSS"), time.perf_counter()
+        kept = AutoModel.from_pretrained(folder, dtype="auto").get_input_embeddings().weight
+    seconds = time.perf_counter() - started
+    assert kept.shape[0] == VOCABULARY
+    return seconds, memory("VmHWM") - before
+
+
+def memory(line: str) -> int:
+    """Bytes that the process holds now (VmRSS), or held at most (VmHWM).
+
+    Not `ru_maxrss`, which on Linux starts from the peak of the process that started this one.
+    """
+    status = dict(entry.split(":", 1) for entry in Path("/proc/self/status").read_text().splitlines())
+    return int(status[line].split()[0]) * 1024
+
+
+if __name__ == "__main__":
+    main()
