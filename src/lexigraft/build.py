@@ -2,6 +2,8 @@
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -90,9 +92,16 @@ def trained_classifier(run: RunFolder, cfg: DictConfig) -> tuple[Classifier, Tok
     """The best checkpoint of a run, its tokenizer and its classes; nothing outside the run folder is read."""
     spec = json.loads(run.model.read_text(encoding="utf-8"))
     model = _assemble(cfg, spec, torch.zeros(spec["rows"]))
-    state = torch.load(run.best, map_location="cpu", weights_only=True)["state_dict"]
-    model.load_state_dict({k.removeprefix("model."): v for k, v in state.items()})
+    model.load_state_dict(_weights(run.best))
     return model.eval(), Tokenizer.load(run.tokenizer), tuple(spec["classes"])
+
+
+def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    try:
+        state = torch.load(checkpoint, map_location="cpu", weights_only=True)["state_dict"]
+    except (RuntimeError, OSError, UnpicklingError, EOFError, KeyError) as error:
+        raise ValueError(f"{checkpoint} is damaged or no checkpoint of lexigraft: copy the run folder again") from error
+    return {name.removeprefix("model."): weight for name, weight in state.items()}
 
 
 def _assemble(cfg: DictConfig, spec: dict[str, Any], rows: torch.Tensor) -> Classifier:

@@ -87,6 +87,7 @@ def _guarded(argv: list[str]) -> int:
     full = any(os.environ.get(name) == "1" for name in ("LEXIGRAFT_TRACEBACK", "HYDRA_FULL_ERROR"))
     try:
         _dispatch(argv)
+        sys.stdout.flush()
     except ConfigError as error:
         if full:
             traceback.print_exc()

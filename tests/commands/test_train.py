@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
-from tests.fixtures.task import call
+from tests.fixtures.task import SOURCE, call
 
 
 def read(folder, name):
@@ -74,11 +74,10 @@ def test_another_seed_gives_another_model(trained, train):
     assert not torch.equal(weights(trained)["model.head.weight"], weights(other)["model.head.weight"])
 
 
-def test_a_frozen_embedding_keeps_every_transplanted_bit(train, task):
-    run = train("finetune=frozen", "model=mean_pool", "~model.encoder.channels")
+def test_a_frozen_embedding_keeps_every_transplanted_bit(train):
+    run = train("finetune=frozen")
     rows = weights(run)["model.embedding.lookup.weight"]
-    transplanted = train("finetune=frozen", "model=mean_pool", "~model.encoder.channels", "trainer.epochs=1")
-    assert torch.equal(rows, weights(transplanted)["model.embedding.lookup.weight"])
+    assert torch.equal(rows, weights(train("finetune=frozen", "trainer.epochs=1"))["model.embedding.lookup.weight"])
     assert rows[1:].any(dim=1).all()
 
 
@@ -104,14 +103,14 @@ def test_test_can_be_left_unread(train):
 
 
 def test_a_multirun_makes_a_folder_for_each_job(task_overrides, tmp_path):
-    code = call("train", "-m", *task_overrides, f"output_root={tmp_path}", "seed=0,1", "trainer.epochs=1")
+    code = call("train", "-m", *task_overrides, *SOURCE, f"output_root={tmp_path}", "seed=0,1", "trainer.epochs=1")
     assert code == 0
     assert sorted(read(p, "provenance.json")["seed"] for p in tmp_path.glob("*/*")) == [0, 1]
 
 
 def test_a_loss_that_explodes_ends_with_a_sentence(task_overrides, tmp_path, capsys):
     overrides = ["optimizer.lr=1e30", "trainer.gradient_clip=null", "trainer.epochs=9", "scheduler=constant"]
-    code = call("train", *task_overrides, f"output_root={tmp_path}", *overrides)
+    code = call("train", *task_overrides, *SOURCE, f"output_root={tmp_path}", *overrides)
     assert code == 1
     error = capsys.readouterr().err
     assert "error: the training loss became" in error
@@ -120,15 +119,14 @@ def test_a_loss_that_explodes_ends_with_a_sentence(task_overrides, tmp_path, cap
 
 
 def test_missing_data_is_one_sentence_and_leaves_no_folder(task_overrides, tmp_path, capsys):
-    code = call("train", *task_overrides, f"output_root={tmp_path / 'out'}", "data.train=nowhere.tsv")
+    code = call("train", *task_overrides, *SOURCE, f"output_root={tmp_path / 'out'}", "data.train=nowhere.tsv")
     assert code == 1
     assert "nowhere.tsv" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
 def test_a_backbone_needs_a_checkpoint(task_overrides, tmp_path, capsys):
-    overrides = ["model=pretrained", "~model.encoder.channels", f"output_root={tmp_path / 'out'}"]
-    assert call("train", *task_overrides, *overrides) == 1
+    assert call("train", *task_overrides, *SOURCE, "model=pretrained", f"output_root={tmp_path / 'out'}") == 1
     assert "model=pretrained needs the layers of a checkpoint" in capsys.readouterr().err
 
 
@@ -136,7 +134,9 @@ def test_a_backbone_needs_a_checkpoint(task_overrides, tmp_path, capsys):
 def test_a_checkpoint_s_layers_train_under_its_own_transplanted_matrix(train, checkpoints, family, capsys):
     pooling = "last" if family in ("gpt2", "llama") else "mean"
     run = train(
-        "source=hf", f"source.name={checkpoints[family]}", "~source.path", "~source.vocabulary", "tokenizer=source",
-        "model=pretrained", "~model.encoder.channels", f"model/pooling={pooling}", "trainer.epochs=1",
-    )  # fmt: skip
+        "tokenizer=source",
+        "trainer.epochs=1",
+        source=("source=hf", f"source.name={checkpoints[family]}"),
+        model=("model=pretrained", f"model/pooling={pooling}"),
+    )
     assert call("evaluate", str(run)) == 0

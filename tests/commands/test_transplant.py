@@ -5,17 +5,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.fixtures.task import call
+from tests.fixtures.task import SOURCE, call
 
 
 @pytest.fixture
-def line(task, tmp_path):
-    tokens = tmp_path / "char"
-    return lambda *more: call(
-        "transplant", f"output={tokens}", "data=files", f"data.root={task}", "data.train=train.tsv",
-        "data.dev=dev.tsv", "data.test=test.tsv", "source=npz", "source.path=vectors.npz",
-        "source.vocabulary=vocab.txt", "tokenizer=char", *more,
-    )  # fmt: skip
+def line(task_data, tmp_path):
+    return lambda *more: call("transplant", f"output={tmp_path / 'char'}", *task_data, *SOURCE, "tokenizer=char", *more)
 
 
 def test_matrix_tokenizer_and_provenance_are_written(line, task, tmp_path, capsys):
@@ -35,7 +30,7 @@ def test_matrix_tokenizer_and_provenance_are_written(line, task, tmp_path, capsy
 
 def test_what_was_written_is_a_source_again(line, tmp_path, train, capsys):
     assert line() == 0
-    run = train("source=matrix", f"source.path={tmp_path / 'char'}", "~source.vocabulary", "trainer.epochs=1")
+    run = train("trainer.epochs=1", source=("source=matrix", f"source.path={tmp_path / 'char'}"))
     summary = json.loads((run / "transplant" / "summary.json").read_text(encoding="utf-8"))
     assert summary["coverage_of_types"] == 1.0
 

@@ -31,7 +31,7 @@ def checked(config_name, *overrides):
 
 
 def test_the_number_of_options():
-    assert len(OPTIONS) == 63
+    assert len(OPTIONS) == 64
 
 
 @pytest.mark.parametrize("choice", [f"{option.group}={option.name}" for option in OPTIONS])

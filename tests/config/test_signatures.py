@@ -147,6 +147,7 @@ def test_targets_without_a_signature_are_passed_over():
         ("nowhere_at_all.thing", "there is no module 'nowhere_at_all'"),
         ("plain", "there is no module 'plain'"),
         ("os.sep", "it is neither a class nor a function"),
+        (f"{HERE}.Pooling.tests", f"{HERE}.Pooling has no 'tests'"),
         (f"{HERE}.Pooling.build", f"{HERE}.Pooling has no 'build'"),
     ],
 )

@@ -13,8 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from lexigraft.embeddings.checkpoint import read_checkpoint
+from lexigraft.embeddings.checkpoint import read_checkpoint, whole_checkpoint
+from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.vocab.tokenizer import Tokenizer
+from lexigraft.vocab.vocabulary import Vocabulary
 from tests.fixtures.checkpoints import FAMILIES
 from tests.fixtures.hub_server import COMMIT, hub_serving, isolate_hub
 
@@ -232,6 +234,14 @@ def test_nan_rows(checkpoints: dict[str, Path], tmp_path: Path) -> None:
         read_checkpoint(str(folder))
 
 
+def test_nan_rows_of_the_head(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    folder = _copied(checkpoints["gpt2"], tmp_path)
+    head = torch.full_like(read_checkpoint(str(folder)).rows, float("nan"))
+    _rewrite(folder, lambda state: state | {"lm_head.weight": head})
+    with pytest.raises(ValueError, match="'lm_head.weight' of .* has NaN or infinity in"):
+        read_checkpoint(str(folder))
+
+
 def test_more_tokens_than_rows(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     folder = _copied(checkpoints["gpt2"], tmp_path)
     _rewrite(folder, lambda state: state | {"transformer.wte.weight": state["transformer.wte.weight"][:50].clone()})
@@ -300,6 +310,12 @@ DAMAGE: dict[str, tuple[str, Callable[[Path], Any], type[Exception], str]] = {
         ValueError,
         "config.json is no JSON",
     ),
+    "list as config": (
+        "safetensors",
+        lambda f: (f / "config.json").write_text("[]"),
+        ValueError,
+        "config.json holds a list: an object is expected",
+    ),
     "no weights": (
         "safetensors",
         lambda f: (f / "model.safetensors").unlink(),
@@ -358,9 +374,30 @@ def test_of_a_hub_model_only_what_is_needed_is_fetched(
     assert len(weights) == min(2, len(shards)) <= len(shards)
     assert "sharded" not in form or len(shards) > 2
     assert "flax_model.msgpack" not in fetched
-    requests.clear()
-    again = read_checkpoint("owner/llama")
-    assert again.origin == matrix.origin
+    assert read_checkpoint("owner/llama").origin == matrix.origin, "now without the hub"
+
+
+def test_the_rest_of_a_hub_model_can_be_fetched(
+    save_checkpoint: Save, models: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    isolate_hub(str(tmp_path), monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    folder = save_checkpoint("llama", tmp_path / "model", "sharded")
+    files = {p.name: p.read_bytes() for p in folder.iterdir()}
+    with hub_serving({"owner/llama": files}, monkeypatch):
+        whole = whole_checkpoint(read_checkpoint("owner/llama"))
+    assert {p.name for p in folder.glob("*.safetensors")} <= {p.name for p in whole.iterdir()}
+    loaded = AutoModelForCausalLM.from_pretrained(whole).state_dict()
+    assert all(torch.equal(loaded[k], t) for k, t in models["llama"][0].state_dict().items())
+    assert whole_checkpoint(read_checkpoint(str(folder))) == folder
+
+
+def test_static_vectors_have_no_model() -> None:
+    matrix = EmbeddingMatrix(Vocabulary.of_words(["a"]), torch.ones(1, 2), {"name": "vectors.txt"})
+    with pytest.raises(ValueError, match="the source 'vectors.txt' is a matrix without a model: take source=hf"):
+        whole_checkpoint(matrix)
 
 
 def test_a_hub_model_without_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

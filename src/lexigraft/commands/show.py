@@ -8,7 +8,6 @@ from typing import Any
 from omegaconf import OmegaConf
 from rich.console import Console
 from rich.syntax import Syntax
-from rich.table import Table
 
 from lexigraft.config.catalog import conf_folder, groups, options
 from lexigraft.config.compose import extend_conf, jobs, loader
@@ -83,10 +82,8 @@ def show_run(console: Console, folder: Path) -> None:
         console.print(class_table(result["metrics"][split]))
     if coverage:
         console.print(coverage_table(coverage))
-    facts = Table(box=None, show_header=False, pad_edge=False)
     for name, value in [*_facts(provenance), *_costs(result)]:
-        facts.add_row(name, value)
-    console.print(facts)
+        console.print(f"{name:<12}{value}", markup=False)
     if not result and (folder / "checkpoints").is_dir():
         console.print("unfinished: the run ended before it wrote result.json")
 

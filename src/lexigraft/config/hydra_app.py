@@ -47,13 +47,15 @@ def run(command: str, line: Line) -> None:
         refuse_devices_under_multirun(HydraConfig.get(), cfg)
         checked = preflight(cfg, SCHEMAS[command], _origin_of_job())
         # A run sees the line as it was typed: Lightning starts further ranks by it.
-        with _process(*outside), _announced():
+        with _process(*outside), _told_in_time():
             return importlib.import_module(f"lexigraft.commands.{command}").run(checked)
 
     # HYDRA_FULL_ERROR makes Hydra pass errors on to us instead of printing them and leaving.
     with _process([sys.argv[0], *line.hydra_arguments()], "1"):
         try:
             hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")(task)()
+        except _Failed as failed:
+            raise failed.error from failed.error.__cause__
         except COMPOSITION_ERRORS as error:
             if not line.flags.keys() & set(ABOUT):
                 raise
@@ -82,17 +84,26 @@ def _origin_of_job() -> Origin:
     return Origin(GlobalHydra.instance().config_loader(), str(hydra_node.job.config_name), overrides)
 
 
+class _Failed(BaseException):
+    """Carries the error of a single run past Hydra, which would print a line of its own about it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 @contextmanager
-def _announced() -> Iterator[None]:
+def _told_in_time() -> Iterator[None]:
     """In a multirun, say on stderr which run this is, and at once if it fails: Hydra tells only after the last."""
     job = HydraConfig.get()
-    if job.mode != RunMode.MULTIRUN:
-        yield
-        return
-    print(f"run {job.job.num + 1}: {' '.join(job.overrides.task)}", file=sys.stderr)
+    sweep = job.mode == RunMode.MULTIRUN
+    if sweep:
+        print(f"run {job.job.num + 1}: {' '.join(job.overrides.task)}", file=sys.stderr)
     try:
         yield
     except Exception as error:
+        if not sweep:
+            raise _Failed(error) from error
         print(f"run {job.job.num + 1} failed: {error}", file=sys.stderr)
         raise
 

@@ -37,9 +37,9 @@ def locate(target: str) -> Callable[..., Any]:
     if module is None:
         raise ValueError(f"there is no module '{parts[0]}'")
     found: Any = module
-    for name in rest:
+    for i, name in enumerate(rest, len(parts) - len(rest)):
         if not hasattr(found, name):
-            holder = ".".join(parts[: parts.index(name)])
+            holder = ".".join(parts[:i])
             inside = [n for n in dir(found) if not n.startswith("_")]
             if isinstance(found, ModuleType) and hasattr(found, "__path__"):
                 inside += [m.name for m in pkgutil.iter_modules(found.__path__)]

@@ -1,14 +1,13 @@
 """The word embeddings of a model on disk or on the hub, of which only the matrix itself is read."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from lexigraft.embeddings.matrix import EmbeddingMatrix, padded
-from lexigraft.embeddings.origin import origin, survey
-from lexigraft.embeddings.weights import Weights, open_weights
+from lexigraft.embeddings.origin import Survey, origin, survey
+from lexigraft.embeddings.weights import Weights, json_object, open_weights
 from lexigraft.hub import resolve
 from lexigraft.vocab.tokenizer import Tokenizer
 from lexigraft.vocab.vocabulary import UNUSED
@@ -69,6 +68,8 @@ def read_checkpoint(name: str, revision: str | None = None, tensor: str | None =
     folder = resolve(name, revision=revision, files=_SMALL_FILES)
     if not folder.is_dir():
         raise ValueError(f"{name} is a file: the folder of a checkpoint is expected, with config.json and tokenizer")
+    if folder.parent.name == "snapshots":  # of the hub: what is fetched from here on is of the same commit
+        revision = folder.name
     config = _config(folder)
     weights = open_weights(name, revision, folder)
     input_name = _input_tensor(weights, tensor)
@@ -78,12 +79,7 @@ def read_checkpoint(name: str, revision: str | None = None, tensor: str | None =
             f"tensor {input_name!r} of {name} has shape {tuple(rows.shape)} and type {rows.dtype}: a matrix of "
             f"floating-point rows is expected; {_advice(weights)}"
         )
-    found = survey(rows)
-    if found.not_finite:
-        raise ValueError(
-            f"tensor {input_name!r} of {name} has NaN or infinity in {found.not_finite} of {len(rows)} rows: the "
-            f"checkpoint is damaged"
-        )
+    found = _sound(weights, input_name, rows)
     output_rows, output_bias, tied = _output(weights, input_name, rows, config)
     tokenizer = Tokenizer.load(folder)
     if len(tokenizer.vocabulary) > len(rows):
@@ -102,7 +98,7 @@ def read_checkpoint(name: str, revision: str | None = None, tensor: str | None =
             rows,
             found,
             {"unused": sum(t.role == UNUSED for t in vocabulary)},
-            revision=folder.name if folder.parent.name == "snapshots" else revision,
+            revision=revision,
             architecture=config.get("model_type"),
             tensor=input_name,
         ),
@@ -114,16 +110,23 @@ def read_checkpoint(name: str, revision: str | None = None, tensor: str | None =
     )
 
 
+def whole_checkpoint(matrix: EmbeddingMatrix) -> Path:
+    """The local folder with all weights of the model that the rows are of; what a hub model lacks is downloaded.
+
+    `ValueError` where the matrix is of no model.
+    """
+    if matrix.checkpoint is None:
+        raise ValueError(f"the source {matrix.origin.get('name')!r} is a matrix without a model: take source=hf")
+    weights = open_weights(matrix.origin["path"], matrix.origin["revision"], matrix.checkpoint)
+    return weights.fetch(sorted(set(weights.files.values())))
+
+
 def _config(folder: Path) -> dict[str, Any]:
     path = folder / "config.json"
     if not path.is_file():
         inside = ", ".join(sorted(p.name for p in folder.iterdir())[:8]) or "nothing"
         raise FileNotFoundError(f"{folder} holds no config.json, so it is no checkpoint (it holds {inside})")
-    try:
-        config = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-    assert isinstance(config, dict)
+    config = json_object(path)
     # Models of text and pictures keep what concerns the text apart.
     return config | (config.get("text_config") or {})
 
@@ -173,8 +176,21 @@ def _output(
             head = weights.read(name)
             # A head that is stored is the model's own, whatever the config says, unless its values are equal.
             tied = torch.equal(head, rows)
+            if not tied:
+                _sound(weights, name, head)
             return None if tied else head, _bias(weights, len(rows)), tied
     return None, _bias(weights, len(rows)), bool(config.get("tie_word_embeddings", True))
+
+
+def _sound(weights: Weights, tensor: str, rows: torch.Tensor) -> Survey:
+    """The survey of rows without NaN and infinity; `ValueError` where there are some."""
+    found = survey(rows)
+    if found.not_finite:
+        raise ValueError(
+            f"tensor {tensor!r} of {weights.name} has NaN or infinity in {found.not_finite} of {len(rows)} rows: the "
+            f"checkpoint is damaged"
+        )
+    return found
 
 
 def _bias(weights: Weights, size: int) -> torch.Tensor | None:

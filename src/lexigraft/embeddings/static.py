@@ -53,7 +53,10 @@ def static_matrix(
     assert len(words) == len(rows)
     if not np.issubdtype(rows.dtype, np.floating):
         raise ValueError(f"{path} holds rows of type {rows.dtype}: floating-point numbers are expected")
-    finite = np.isfinite(rows).all(axis=1)
+    if rows.dtype == np.float64:
+        rows = rows.astype(np.float32)
+    tensor = torch.from_numpy(np.require(rows, requirements=["C", "W"]))
+    finite = torch.isfinite(torch.linalg.vector_norm(tensor, ord=float("inf"), dim=1)).numpy()
     bad = int((~finite).sum())
     if bad > MOST_NOT_FINITE * len(rows):
         first = words[int(np.argmin(finite))].decode(errors="replace")
@@ -79,10 +82,7 @@ def static_matrix(
     if not kept:
         raise ValueError(f"{path} holds no usable word: {dict(dropped)}")
     if len(kept) < len(rows):
-        rows = rows[list(kept.values())]
-    if rows.dtype == np.float64:
-        rows = rows.astype(np.float32)
-    tensor = torch.from_numpy(np.require(rows, requirements=["C", "W"]))
+        tensor = tensor[list(kept.values())]
     return EmbeddingMatrix(
         vocabulary=Vocabulary(word_tokens(list(kept), roles or {}), normalize),
         rows=tensor,

@@ -44,8 +44,8 @@ def text_matrix(reader: str, path: str | Path, limit: int | None, needs_header: 
             words.append(word)
     if header and len(words) != min(header[0], limit or header[0]):
         raise ValueError(
-            f"{path}: the header in line 1 promises {header[0]} vectors but the file holds "
-            f"{'more than ' if limit else ''}{len(words)}: it is cut off or put together from others"
+            f"{path}: the header in line 1 promises {header[0]} vectors but the file holds {len(words)}: "
+            f"it is cut off or put together from others"
         )
     if not words:
         raise ValueError(f"{path} holds no vectors: a line with a word and its numbers is expected")

@@ -3,7 +3,7 @@
 import json
 import pickle
 import zipfile
-from collections.abc import Iterator, KeysView
+from collections.abc import Collection, Iterator, KeysView
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,7 +35,7 @@ class Weights:
 
     def read(self, tensor: str) -> torch.Tensor:
         """The tensor, mapped from its file: its bytes are read when they are used, those of others never."""
-        path = self._fetch(self.files[tensor])
+        path = self._file(tensor)
         if path.suffix == ".bin":
             return self._unpickled(path, tensor)
         with _safetensors(path, tensor) as file:
@@ -44,7 +44,7 @@ class Weights:
 
     def shape(self, tensor: str) -> tuple[int, ...]:
         """The tensor's shape, from the file's header."""
-        path = self._fetch(self.files[tensor])
+        path = self._file(tensor)
         if path.suffix == ".bin":
             return tuple(self._unpickled(path, tensor).shape)
         with _safetensors(path, tensor) as file:
@@ -54,12 +54,18 @@ class Weights:
         """The shapes of all tensors whose files are on this machine."""
         return {t: self.shape(t) for t, file in self.files.items() if (self.folder / file).is_file()}
 
-    def _fetch(self, file: str) -> Path:
-        if not (self.folder / file).is_file():
-            self.folder = resolve(self.name, revision=self.revision, files=[file])
-        if not (self.folder / file).is_file():
-            raise FileNotFoundError(f"{self.name} lacks {file}, which its index names: fetch the checkpoint again")
-        return self.folder / file
+    def fetch(self, files: Collection[str]) -> Path:
+        """The folder that holds these files, once those that are missing have been downloaded."""
+        if not all((self.folder / file).is_file() for file in files):
+            self.folder = resolve(self.name, revision=self.revision, files=list(files))
+        for file in files:
+            if not (self.folder / file).is_file():
+                raise FileNotFoundError(f"{self.name} lacks {file}, which its index names: fetch the checkpoint again")
+        return self.folder
+
+    def _file(self, tensor: str) -> Path:
+        file = self.files[tensor]
+        return self.fetch([file]) / file
 
     def _unpickled(self, path: Path, tensor: str) -> torch.Tensor:
         if path.name not in self._pickles:
@@ -92,11 +98,9 @@ def open_weights(name: str, revision: str | None, folder: Path) -> Weights:
 
 
 def _weight_map(index: Path) -> dict[str, str]:
-    try:
-        files = json.loads(index.read_bytes())["weight_map"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{index} is no index of shards: {type(error).__name__}: {error}") from error
-    assert isinstance(files, dict)
+    files = json_object(index).get("weight_map")
+    if not isinstance(files, dict):
+        raise ValueError(f"{index} is no index of shards: it has no weight_map")
     return files
 
 
@@ -106,6 +110,17 @@ def _one_file(name: str, revision: str | None, folder: Path, file: str) -> Weigh
         return Weights(name, revision, folder, dict.fromkeys(pickled, file), {file: pickled})
     with _safetensors(folder / file) as opened:
         return Weights(name, revision, folder, dict.fromkeys(opened.keys(), file))
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """The object in a JSON file; `ValueError` where it holds something else."""
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}: an object is expected")
+    return content
 
 
 @contextmanager

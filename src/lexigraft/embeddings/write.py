@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from lexigraft.embeddings.matrix import EmbeddingMatrix, padded
 from lexigraft.embeddings.origin import origin, survey
+from lexigraft.embeddings.weights import json_object
 from lexigraft.hub import local_path
 from lexigraft.vocab.tokenizer import Tokenizer
 from lexigraft.vocab.vocabulary import Token, Vocabulary
@@ -67,7 +68,7 @@ def load_matrix(folder: Path) -> EmbeddingMatrix:
     """
     if not (folder / ORIGIN).is_file():
         raise FileNotFoundError(f"{folder} holds no {ORIGIN}: a folder that `lexigraft transplant` wrote is expected")
-    about = json.loads((folder / ORIGIN).read_bytes())
+    about = json_object(folder / ORIGIN)
     try:
         with safe_open(folder / ROWS, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no mapping
