@@ -1,6 +1,6 @@
 """Gather the finished runs of a folder of experiments into one table, a row per cell: mean and spread over seeds.
 
-    python experiments/first-graft/collect.py outputs/first-graft experiments/first-graft/results.csv
+python experiments/first-graft/collect.py outputs/first-graft experiments/first-graft/results.csv
 """
 
 import csv

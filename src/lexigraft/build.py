@@ -11,6 +11,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from lexigraft.data.text_data import TextData
+from lexigraft.embeddings.checkpoint import whole_checkpoint
 from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.models.classifier import Classifier
 from lexigraft.models.embedding import TransplantedEmbedding
@@ -46,8 +47,13 @@ def finetuning(cfg: DictConfig) -> Any:
 
 
 def optimizer(cfg: DictConfig) -> Callable[[list[dict[str, Any]]], torch.optim.Optimizer]:
-    """The optimizer of `conf/optimizer/`, still without parameters."""
-    return instantiate(cfg)
+    """The optimizer of `conf/optimizer/`, still without parameters; `ValueError` if it refuses its settings."""
+    make = instantiate(cfg)
+    try:
+        make([torch.zeros(1, requires_grad=True)])
+    except ValueError as error:
+        raise ValueError(f"optimizer {cfg._target_}: {error}") from error
+    return make
 
 
 def schedule(cfg: DictConfig) -> Any:
@@ -80,7 +86,7 @@ def new_classifier(
                 f"model=pretrained needs the layers of a checkpoint, but the source {matrix.origin['name']!r} is a "
                 "table of vectors: use source=hf source.name=..., or another model"
             )
-        spec["backbone"], backbone = load_backbone(matrix.checkpoint)
+        spec["backbone"], backbone = load_backbone(whole_checkpoint(matrix))
     model = _assemble(cfg, spec, matrix.rows)
     if backbone is not None:
         assert isinstance(model.encoder, Pretrained)

@@ -140,3 +140,10 @@ def test_a_checkpoint_s_layers_train_under_its_own_transplanted_matrix(train, ch
         model=("model=pretrained", f"model/pooling={pooling}"),
     )
     assert call("evaluate", str(run)) == 0
+
+
+def test_settings_that_an_optimizer_refuses(task_overrides, tmp_path, capsys):
+    overrides = ["optimizer.betas=[2,3]", f"output_root={tmp_path / 'out'}"]
+    assert call("train", *task_overrides, *SOURCE, *overrides) == 1
+    assert "error: optimizer torch.optim.AdamW: Invalid beta parameter" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -15,7 +15,6 @@ from lexigraft.config.schema import (
 NODE = {"_target_": "builtins.dict"}
 TRAINER = {
     "epochs": 5,
-    "max_steps": -1,
     "batch_size": 64,
     "eval_batch_size": 256,
     "max_tokens": 128,
@@ -55,8 +54,6 @@ def test_a_good_trainer_has_no_problems():
         ("eval_batch_size", 0, "greater than or equal to 1"),
         ("max_tokens", 1, "greater than or equal to 2"),
         ("patience", 0, "greater than or equal to 1"),
-        ("max_steps", 0, "should be -1 (no limit) or at least 1"),
-        ("max_steps", -2, "should be -1 (no limit) or at least 1"),
         ("gradient_clip", 0, "should be greater than 0"),
         ("gradient_clip", float("nan"), "should be a finite number"),
         ("workers", -1, "greater than or equal to 0"),
@@ -70,7 +67,7 @@ def test_wrong_types_and_ranges_are_named(key, value, says):
     assert says.removeprefix("trainer_epochs") in problem
 
 
-@pytest.mark.parametrize(("key", "value"), [("patience", None), ("gradient_clip", None), ("max_steps", 10)])
+@pytest.mark.parametrize(("key", "value"), [("patience", None), ("gradient_clip", None)])
 def test_values_that_switch_something_off_are_allowed(key, value):
     assert problems_of(Trainer, TRAINER | {key: value}) == []
 

@@ -111,3 +111,12 @@ def test_sums_agree_with_a_float64_oracle(dtype):
         rtol=1e-5 if dtype == torch.float32 else 1e-2,
         atol=1e-6 if dtype == torch.float32 else 1e-2,
     )
+
+
+def test_rows_without_a_token_count_for_nothing():
+    source = word_matrix(["a", "b", "c"])
+    vocabulary = Vocabulary((*source.vocabulary.tokens[:2], Token(b"", None, "unused")))
+    source = dataclasses.replace(source, vocabulary=vocabulary)
+    source.rows[2] = 1e6
+    assert normal(source, TOKENS, generator()).make(source.rows).norm(dim=1).max() < 1e3
+    torch.testing.assert_close(mean(source, TOKENS, generator()).make(source.rows)[0], source.rows[:2].mean(0))

@@ -20,7 +20,6 @@ from lexigraft.evaluation.inference import class_probabilities
 from lexigraft.evaluation.metrics import evaluate_predictions
 from lexigraft.evaluation.plots import plot_confusion, plot_curve
 from lexigraft.evaluation.tables import coverage_table, result_table
-from lexigraft.models.classifier import Classifier
 from lexigraft.runs.folder import RunFolder, write_json
 from lexigraft.runs.manifest import manifest
 from lexigraft.training.fit import Fitted, fit
@@ -34,6 +33,7 @@ def run(cfg: DictConfig) -> float:
     """Train once and leave a run folder; the best dev value of the monitored metric."""
     console, clock = Console(soft_wrap=True, highlight=False), _Clock()
     torch.set_num_threads(cfg.hardware.threads)
+    recipe = _recipe(cfg)
     data = build.text_data(cfg.data)
     splits = data.splits()
     clock.lap("data")
@@ -64,7 +64,7 @@ def run(cfg: DictConfig) -> float:
         seed=cfg.seed,
         workers=cfg.trainer.workers,
     )
-    fitted = _train(cfg, model, data.classes, batches, folder, console)
+    fitted = _train(cfg, ClassificationModule(model, data.classes, **recipe), batches, folder, console)
     clock.lap("train")
 
     metrics = {}
@@ -91,22 +91,19 @@ def run(cfg: DictConfig) -> float:
     return fitted.best["value"]
 
 
+def _recipe(cfg: DictConfig) -> dict[str, Any]:
+    """How weights move; made first, so that a wrong setting costs no minute."""
+    return {
+        "optimizer": build.optimizer(cfg.optimizer),
+        "schedule": build.schedule(cfg.scheduler),
+        "finetune": build.finetuning(cfg.finetune),
+        "weight_decay": cfg.optimizer.get("weight_decay", 0.0),
+    }
+
+
 def _train(
-    cfg: DictConfig,
-    model: Classifier,
-    classes: tuple[str, ...],
-    batches: TextDataModule,
-    folder: RunFolder,
-    console: Console,
+    cfg: DictConfig, module: ClassificationModule, batches: TextDataModule, folder: RunFolder, console: Console
 ) -> Fitted:
-    module = ClassificationModule(
-        model,
-        classes,
-        build.optimizer(cfg.optimizer),
-        build.schedule(cfg.scheduler),
-        build.finetuning(cfg.finetune),
-        cfg.optimizer.get("weight_decay", 0.0),
-    )
     trainer, hardware = cfg.trainer, cfg.hardware
     return fit(
         module,

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from lexigraft.config.errors import did_you_mean, nearest, nearest_key
 
@@ -23,12 +23,6 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Dropout = Annotated[Number, Field(ge=0, lt=1)]
 
 
-def _steps(value: int) -> int:
-    if value != -1 and value < 1:
-        raise ValueError("should be -1 (no limit) or at least 1")
-    return value
-
-
 class Closed:
     """No key besides the fields; `experiment=2024` is a text although YAML reads a number."""
 
@@ -40,7 +34,6 @@ class Trainer(Closed):
     """How long and in what portions a run trains."""
 
     epochs: Count
-    max_steps: Annotated[int, Field(strict=True), AfterValidator(_steps)]
     batch_size: Count
     eval_batch_size: Count
     max_tokens: Annotated[int, Field(strict=True, ge=2)]

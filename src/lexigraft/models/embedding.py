@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from lexigraft.models.masking import masked
+from lexigraft.transplant.resize import principal_axes
 
 
 class TransplantedEmbedding(nn.Module):
@@ -49,9 +50,4 @@ def _start_as_pca(projection: nn.Linear, rows: Tensor) -> None:
     if projection.out_features > projection.in_features:
         nn.init.orthogonal_(projection.weight)
         return
-    centred = rows.double() - rows.double().mean(dim=0)
-    _, directions = torch.linalg.eigh(centred.T @ centred)  # columns, by ascending variance
-    directions = directions.flip(1)[:, : projection.out_features].T
-    # An eigenvector's sign is arbitrary and differs between machines: make its largest entry positive.
-    largest = directions.gather(1, directions.abs().argmax(dim=1, keepdim=True))
-    projection.weight.copy_(directions * largest.sign())
+    projection.weight.copy_(principal_axes(rows)[: projection.out_features])

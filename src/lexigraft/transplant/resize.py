@@ -27,7 +27,7 @@ def pca(source: EmbeddingMatrix, dim: int) -> EmbeddingMatrix:
 
 
 def principal_axes(rows: torch.Tensor) -> torch.Tensor:
-    """Principal axes `[D, D]` of rows `[V, D]`, one a row, by falling variance, with fixed signs."""
+    """Principal axes `[D, D]` of rows `[V, D]`, one a row, in float64, by falling variance, with fixed signs."""
     centred = rows.double() - rows.double().mean(0)
     _, vectors = torch.linalg.eigh(centred.T @ centred)
     axes = vectors.flip(1).T
