@@ -7,8 +7,8 @@
 The checkpoint is a Llama in bfloat16 with random weights, one shard per layer and tied embeddings of 64,000 rows.
 Each measurement is a process of its own; its clock starts after the imports, and its memory is what it holds at most
 beyond that moment's (pages mapped from files included). "there" is when the tensor can be used, "used" when all of
-its rows have been (their sum). Both libraries map a file's tensors, so that at "there" hardly a byte of them is read;
-`read_checkpoint`, however, has then read the tokenizer and its tokens' bytes, checked every row and hashed them.
+its rows have been (their sum). Both libraries map a file's tensors, so that at "there" hardly a byte of them is read:
+only "used" compares like with like.
 """
 
 import argparse
@@ -23,12 +23,18 @@ VOCABULARY = 64_000
 TENSOR = "model.embed_tokens.weight"
 LARGEST_MEMORY = 1.3  # times the matrix's own bytes
 LEAST_SPEEDUP = 10.0
+JUDGED_BYTES = 1e9  # of smaller checkpoints, other things than the matrix take the time and the memory
 READERS = {
-    "rows": "lexigraft, rows only",
+    "rows": "lexigraft, the matrix alone",
     "checkpoint": "lexigraft, read_checkpoint",
     "model": "transformers, AutoModel",
     "float32": "transformers, as float32",
 }
+FOOTNOTE = """\
+  there: the tensor can be used, but is mapped and hardly read; used: all its rows have been; speed: AutoModel's
+  seconds until used, divided by the reader's. read_checkpoint does more than AutoModel: it reads the tokenizer and
+  each token's bytes, checks every row for NaN and infinity, and hashes all rows. AutoModel does more than the matrix
+  alone: it maps every layer."""
 
 
 def main() -> None:
@@ -45,18 +51,31 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="lexigraft-bench-") as folder:
         matrix_bytes, all_bytes = write_checkpoint(Path(folder), arguments.gb)
         found = {reader: best(reader, folder, arguments.repeats) for reader in readers}
+    report(found, matrix_bytes, all_bytes)
+
+
+def report(found: dict[str, tuple[float, float, int]], matrix_bytes: int, all_bytes: int) -> None:
+    """Print the table of what `best` found for each reader, and hold it against the targets."""
+    model = found["model"][1]
     print(f"checkpoint {all_bytes / 1e9:.2f} GB, its matrix {matrix_bytes / 1e6:.0f} MB; imports are not counted\n")
-    print(f"{'seconds until the matrix is':28}{'there':>8}{'used':>8}{'peak MB':>9}{'of matrix':>11}")
+    print(f"{'seconds until the matrix is':30}{'there':>8}{'used':>8}{'speed':>8}{'peak MB':>10}{'of matrix':>11}")
     for reader, (there, used, peak) in found.items():
-        print(f"{READERS[reader]:28}{there:8.3f}{used:8.3f}{peak / 1e6:9.0f}{peak / matrix_bytes:10.2f}x")
+        print(
+            f"{READERS[reader]:30}{there:8.3f}{used:8.3f}{model / used:7.2f}x{peak / 1e6:10.0f}"
+            f"{peak / matrix_bytes:10.2f}x"
+        )
+    print(FOOTNOTE)
+    alone, whole = model / found["rows"][1], model / found["checkpoint"][1]
     memory = found["checkpoint"][2] / matrix_bytes
-    speedup = found["model"][0] / found["rows"][0]
+    if all_bytes < JUDGED_BYTES:
+        print("\ntoo small a checkpoint to be held against the targets")
+        return
     print(
-        f"\npeak memory of read_checkpoint  {memory:6.2f}x the matrix     target <= {LARGEST_MEMORY}x  "
+        f"\nthe matrix alone, used         {alone:6.2f}x as fast as AutoModel   target >= {LEAST_SPEEDUP:.0f}x    "
+        f"{verdict(alone >= LEAST_SPEEDUP)}"
+        f"\nread_checkpoint, used          {whole:6.2f}x as fast as AutoModel   no target"
+        f"\nread_checkpoint, peak memory   {memory:6.2f}x the matrix             target <= {LARGEST_MEMORY}x   "
         f"{verdict(memory <= LARGEST_MEMORY)}"
-        f"\nrows there, against AutoModel   {speedup:6.1f}x as fast        target >= {LEAST_SPEEDUP:.0f}x   "
-        f"{verdict(speedup >= LEAST_SPEEDUP)}"
-        f"\nread_checkpoint, against AutoModel {found['model'][0] / found['checkpoint'][0]:.1f}x as fast"
     )
 
 
@@ -69,24 +88,24 @@ def write_checkpoint(folder: Path, gigabytes: float) -> tuple[int, int]:
     import tokenizers
     import torch
     from safetensors.torch import save_file
-    from transformers import LlamaConfig
 
     hidden = max(64, int(2048 * (gigabytes / 4) ** 0.5) // 64 * 64)
     layer_bytes = 2 * hidden * hidden * (4 + 3 * 4)
     matrix_bytes = 2 * VOCABULARY * hidden
     layers = max(1, round((gigabytes * 1e9 - matrix_bytes) / layer_bytes))
-    config = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=hidden,
-        intermediate_size=4 * hidden,
-        num_hidden_layers=layers,
-        num_attention_heads=hidden // 64,
-        num_key_value_heads=hidden // 64,
-        tie_word_embeddings=True,
-        architectures=["LlamaForCausalLM"],
-        dtype="bfloat16",
-    )
-    config.save_pretrained(folder)
+    config = {
+        "model_type": "llama",
+        "architectures": ["LlamaForCausalLM"],
+        "vocab_size": VOCABULARY,
+        "hidden_size": hidden,
+        "intermediate_size": 4 * hidden,
+        "num_hidden_layers": layers,
+        "num_attention_heads": hidden // 64,
+        "num_key_value_heads": hidden // 64,
+        "tie_word_embeddings": True,
+        "dtype": "bfloat16",
+    }
+    (folder / "config.json").write_text(json.dumps(config))
     words = {"<unk>": 0} | {f"word{i}": i for i in range(1, VOCABULARY)}
     tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.WhitespaceSplit()
@@ -114,13 +133,13 @@ def write_checkpoint(folder: Path, gigabytes: float) -> tuple[int, int]:
 
 
 def best(reader: str, folder: str, repeats: int) -> tuple[float, float, int]:
-    """(seconds until there, seconds until used, peak bytes) of the fastest of several processes."""
+    """(seconds until there, seconds until used, peak bytes) of the process that had used the matrix first."""
     runs = []
     for _ in range(repeats):
         command = [sys.executable, __file__, "--child", reader, folder]
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         runs.append(tuple(json.loads(done.stdout.splitlines()[-1])))
-    return min(runs)
+    return min(runs, key=lambda run: run[1])
 
 
 def measure(reader: str, folder: str) -> tuple[float, float, int]:

@@ -1,6 +1,6 @@
 """Seconds from the shell to an answer that needs no torch: medians over several starts.
 
-python bench/startup.py [--runs 7]
+python bench/startup.py [--runs 7] [--lines 6]
 """
 
 import argparse
@@ -29,11 +29,12 @@ def seconds(line: str) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7)
-    runs = parser.parse_args().runs
+    parser.add_argument("--lines", type=int, default=len(LINES), help="only the first so many command lines")
+    arguments = parser.parse_args()
     print(f"{'lexigraft ...':<28}{'median s':>10}{'worst s':>10}{'target s':>10}")
-    for line, target in LINES.items():
+    for line, target in list(LINES.items())[: arguments.lines]:
         seconds(line)  # once to fill the file cache
-        times = [seconds(line) for _ in range(runs)]
+        times = [seconds(line) for _ in range(arguments.runs)]
         print(f"{line:<28}{statistics.median(times):>10.2f}{max(times):>10.2f}{target:>10.1f}")
 
 

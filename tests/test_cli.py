@@ -214,8 +214,51 @@ def test_a_failed_run_of_a_sweep_is_named_and_the_others_go_on(lexigraft, comman
     command("train", lambda cfg: seen.append(cfg.seed) if cfg.seed else ValueError("seed 0 is unlucky"))
     code, _, err = lexigraft("train", "-m", "seed=0,1")
     assert (code, seen) == (1, [1])
-    assert "run 1 failed: seed 0 is unlucky\n" in err
-    assert err.endswith("error: seed 0 is unlucky\n")
+    assert err == ("run 1: seed=0\nrun 1 failed: seed 0 is unlucky\nrun 2: seed=1\nerror: 1 of 2 runs failed: 1\n")
+
+
+@pytest.mark.usefixtures("no_targets")
+def test_each_failed_run_of_a_sweep_gets_one_sentence_without_hydras_wrapping(lexigraft, command, monkeypatch):
+    # `InstantiationException` is how Hydra passes on what a `_target_` raised.
+    from hydra.utils import instantiate
+
+    missing = {"_target_": "lexigraft.hub.local_path", "path": "/nowhere/vectors.txt"}
+    command("train", lambda cfg: instantiate(missing))
+    code, _, err = lexigraft("train", "-m", "seed=0,1")
+    assert code == 1
+    assert "full_key" not in err
+    assert "Error executing job" not in err
+    assert [line.partition(" does not")[0] for line in err.splitlines()] == [
+        "run 1: seed=0",
+        "run 1 failed: /nowhere/vectors.txt",
+        "run 2: seed=1",
+        "run 2 failed: /nowhere/vectors.txt",
+        "error: 2 of 2 runs failed: 1, 2",
+    ]
+
+
+@pytest.mark.usefixtures("no_targets")
+def test_an_unexpected_error_in_a_sweep_keeps_its_traceback_and_the_others_go_on(lexigraft, command):
+    seen = []
+    command("train", lambda cfg: seen.append(1 / cfg.seed))
+    code, _, err = lexigraft("train", "-m", "seed=0,1")
+    assert (code, seen) == (1, [1.0])
+    assert "ZeroDivisionError" in err
+
+
+@pytest.mark.usefixtures("no_targets")
+def test_values_with_spaces_and_chinese_need_no_second_quotes(lexigraft, command):
+    seen = []
+    command("train", seen.append)
+    assert lexigraft("train", "output_root=~/我的 输出", "experiment=实验")[0] == 0
+    assert (seen[0].output_root, seen[0].experiment) == ("~/我的 输出", "实验")
+
+
+@pytest.mark.usefixtures("no_targets")
+def test_what_the_operating_system_says_of_a_file_is_one_line(lexigraft, command, tmp_path):
+    command("train", lambda cfg: tmp_path.read_bytes())
+    code, _, err = lexigraft("train")
+    assert (code, err) == (1, f"error: [Errno 21] Is a directory: '{tmp_path}'\n")
 
 
 @pytest.mark.usefixtures("no_targets")

@@ -15,7 +15,7 @@ chinese() {
 english() {
     $train experiment=first-graft/english-cnn data=sst2,trec,mr,subj,cr source=googlenews,glove tokenizer=word \
         trainer.epochs=6 transplant=subtoken_mean,random
-    $train experiment=first-graft/english-frozen data=sst2,trec,mr,subj,cr source=googlenews,glove tokenizer=word \
+    $train experiment=first-graft/english-frozen data=sst2,trec,mr,subj,cr source=googlenews tokenizer=word \
         finetune=frozen trainer.epochs=6 transplant=subtoken_mean,random
 }
 chinese > outputs/first-graft-chinese.log 2>&1 &

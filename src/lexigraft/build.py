@@ -1,6 +1,5 @@
 """Config to objects. The only file that calls `hydra.utils.instantiate`."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -16,7 +15,7 @@ from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.models.classifier import Classifier
 from lexigraft.models.embedding import TransplantedEmbedding
 from lexigraft.models.pretrained import Pretrained, load_backbone
-from lexigraft.runs.folder import RunFolder
+from lexigraft.runs.folder import RunFolder, read_json
 from lexigraft.transplant.engine import Transplanted
 from lexigraft.vocab.tokenizer import Tokenizer
 
@@ -96,7 +95,7 @@ def new_classifier(
 
 def trained_classifier(run: RunFolder, cfg: DictConfig) -> tuple[Classifier, Tokenizer, tuple[str, ...]]:
     """The best checkpoint of a run, its tokenizer and its classes; nothing outside the run folder is read."""
-    spec = json.loads(run.model.read_text(encoding="utf-8"))
+    spec = read_json(run.model)
     model = _assemble(cfg, spec, torch.zeros(spec["rows"]))
     model.load_state_dict(_weights(run.best))
     return model.eval(), Tokenizer.load(run.tokenizer), tuple(spec["classes"])

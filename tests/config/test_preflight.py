@@ -115,6 +115,18 @@ def test_fp16_needs_a_gpu_also_where_the_accelerator_is_chosen_automatically(mon
         assert preflight(cfg, TrainConfig).hardware.precision == "16-mixed"
 
 
+@pytest.mark.parametrize(("here", "says"), [(0, "there are 0 GPUs here"), (1, "there is 1 GPU here"), (2, None)])
+def test_gpus_that_are_not_here_are_refused_before_anything_is_read(monkeypatch, here, says):
+    import torch
+
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: here)
+    cfg = train_config(hardware=HARDWARE | {"accelerator": "gpu", "devices": 2})
+    if says:
+        assert says in problems_of(cfg, TrainConfig)[0]
+    else:
+        assert preflight(cfg, TrainConfig).hardware.devices == 2
+
+
 def test_check_schema_lets_missing_values_pass_but_not_wrong_ones():
     assert check_schema(transplant_config(output="???"), TransplantConfig)["output"] == "???"
     with pytest.raises(ConfigError, match="seed=x"):

@@ -35,6 +35,13 @@ def problems_of(schema, values):
     return schema_problems(values, schema, where)[1]
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "/absolute", "a/../../b"])
+def test_an_experiment_stays_below_the_output_root(name):
+    [problem] = [p for p in problems_of(TrainConfig, {"experiment": name}) if p.startswith("experiment=")]
+    assert "should be a name, or names with / between them, below output_root" in problem
+    assert not [p for p in problems_of(TrainConfig, {"experiment": "a/b"}) if p.startswith("experiment=")]
+
+
 def test_a_good_trainer_has_no_problems():
     settled, problems = schema_problems(TRAINER, Trainer, where)
     assert problems == []

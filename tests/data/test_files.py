@@ -148,7 +148,7 @@ def test_class_names_that_are_numbers_stay_names(tmp_path: Path) -> None:
             "'1' is no class of this model",
         ),
         ([("a", "0"), ("", "1")], "1 of 2 rows lack a text or a label; all need both"),
-        ([], "0 of 0 rows lack a text or a label"),
+        ([], "has a header but no rows; rows with a text and a label are expected"),
     ],
 )
 def test_a_labelled_file_must_fit_the_model(tmp_path: Path, rows: list[tuple[str, str]], message: str) -> None:

@@ -84,6 +84,15 @@ def test_a_hub_name_goes_through_the_resolver(folder: Path, monkeypatch: pytest.
     assert asked == [("someone/reviews", "dataset")]
 
 
+def test_a_folder_that_datasets_cannot_read_is_a_sentence(folder: Path, glue: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match=r"data set .*empty cannot be read, check data.name and data.config: "):
+        hub.load(name=str(tmp_path / "empty"))
+    with pytest.raises(ValueError, match=r"cannot be read, check data.name and data.config: .*sst2") as told:
+        hub.load(name=str(glue), config="rte")
+    assert "\n" not in str(told.value)
+
+
 def test_mistakes_list_what_is_there(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"no split 'dev'; set data\.dev= to one of: train, validation, test, or"):
         hub.load(name=str(folder), dev="dev")

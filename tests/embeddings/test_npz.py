@@ -81,3 +81,10 @@ def test_a_missing_file_tells_where_to_look(tmp_path: Path, monkeypatch: pytest.
     assert len(read_npz("v.npz", "vocab.json").vocabulary) == 3
     with pytest.raises(FileNotFoundError, match=r"did you mean v.npz\?"):
         read_npz("vv.npz", "vocab.json", root=tmp_path)
+
+
+def test_the_folder_tells_one_vectors_npz_from_another(tmp_path: Path) -> None:
+    (tmp_path / "glove").mkdir()
+    save(tmp_path / "glove")
+    assert read_npz("glove/v.npz", "glove/vocab.json", root=tmp_path).origin["name"] == "glove/v.npz"
+    assert read_npz(tmp_path / "glove/v.npz", tmp_path / "glove/vocab.json").origin["name"] == "glove/v.npz"

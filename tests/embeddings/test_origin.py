@@ -1,4 +1,4 @@
-"""One pass over the rows: hash, damage, zeros."""
+"""A survey of rows: hash, damage, zeros."""
 
 import hashlib
 
@@ -10,9 +10,10 @@ from lexigraft.embeddings.origin import survey
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
-@pytest.mark.parametrize("chunk", [1, 100, 1 << 22])
+@pytest.mark.parametrize("chunk", [1, 100, 30_000])
 def test_survey(monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype, chunk: int) -> None:
-    monkeypatch.setattr(origin, "_CHUNK_BYTES", chunk)
+    monkeypatch.setattr(origin, "_CHECKED", chunk)
+    monkeypatch.setattr(origin, "_HASHED", chunk)
     rows = torch.randn(50, 8, generator=torch.Generator().manual_seed(0)).to(dtype)
     rows[3] = 0
     rows[4] = torch.finfo(dtype).tiny  # small, but not zero

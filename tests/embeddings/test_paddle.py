@@ -107,6 +107,12 @@ def test_lac() -> None:
         kept[","],
         kept["中"],
     ]
+    # Marks that LAC folds before it looks them up, so that none was trained.
+    marks = {"。": ".", "、": ",", "“": '"', "”": '"', "…": ".", "—": "-", "【": "[", "‘": "'", "〈": "<", "！": "!"}
+    folded = align(trained.vocabulary, Vocabulary.of_words(list(marks)))
+    assert folded.source_id.tolist() == [kept[plain] for plain in marks.values()]
+    assert not marks.keys() & kept.keys()
+    assert trained.origin["name"] == "lac"
     for word in ("中", "a", ","):
         assert trained.rows[kept[word]].tolist() == matrix.rows[tokens[word][0]].tolist()
     assert not trained.origin["path"].startswith("/")

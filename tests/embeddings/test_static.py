@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from lexigraft.embeddings.static import static_matrix, word_tokens
+from lexigraft.vocab.alignment import align
+from lexigraft.vocab.vocabulary import Vocabulary
 
 
 def flags(words: list[str]) -> dict[str, bool | None]:
@@ -49,6 +51,14 @@ def test_rows_are_single_precision_at_most_and_floating_point() -> None:
     assert static_matrix("test", "f", words, np.eye(2, dtype=np.float16)).rows.dtype == torch.float16
     with pytest.raises(ValueError, match="f holds rows of type int64: floating-point numbers are expected"):
         static_matrix("test", "f", words, np.eye(2, dtype=np.int64))
+
+
+def test_a_vocabulary_without_capitals_folds_case_and_another_does_not() -> None:
+    lower = static_matrix("test", "f", [b"the", b"film"], np.eye(2)).vocabulary
+    cased = static_matrix("test", "f", [b"the", b"Film"], np.eye(2)).vocabulary
+    target = Vocabulary.of_words(["The", "FILM"])
+    assert align(lower, target).source_id.tolist() == [0, 1]
+    assert align(cased, target).source_id.tolist() == [-1, -1]
 
 
 def test_origin_is_plain_and_tells_rows_apart() -> None:

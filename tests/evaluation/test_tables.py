@@ -4,9 +4,20 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from lexigraft.data.text_data import Split, TextData
 from lexigraft.evaluation.metrics import evaluate_predictions
-from lexigraft.evaluation.tables import class_table, coverage_table, result_table
+from lexigraft.evaluation.tables import class_table, coverage_table, data_text, result_table, source_text
 
+DATA = TextData(
+    "reviews",
+    Split(["a"] * 1200, [0] * 1200),
+    Split(["b"], [1]),
+    Split(["c"], [0]),
+    ("bad", "good"),
+    "en",
+    {"source": "x 1.0", "read": {"train": {"rows": 1300, "empty_text": 0}}, "odd": 0, "dropped": {"doubles": 100},
+     "lines": 3, "splits": {"train": {"rows": 1200}}},
+)  # fmt: skip
 METRICS = evaluate_predictions(
     torch.tensor([[0.9, 0.1, 0.0], [0.2, 0.8, 0.0], [0.6, 0.4, 0.0], [0.7, 0.3, 0.0]]),
     [0, 1, 1, 0],
@@ -45,11 +56,24 @@ def test_coverage_with_and_without_occurrences():
     header, *rows = printed(coverage_table(summary))
     assert header == ["rows", "made", "by", "tokens", "share"]
     assert rows[0] == ["exact", "749", "74.9", "%"]
-    assert rows[-1] == ["covered", "by", "the", "source", "1,000", "75.0", "%"]
+    assert rows[-1] == ["covered", "by", "the", "source", "75.0", "%"]
 
     summary |= {"occurrences_per_tier": {"exact": 1200}, "coverage_of_occurrences": None}
     header, *rows = printed(coverage_table(summary))
     assert header[-2:] == ["occurrences", "share"]
     assert rows[0][-3:] == ["1,200", "100.0", "%"]
     assert rows[1] == ["normal", "250", "25.0", "%", "0", "0.0", "%"]
-    assert rows[-1][-2:] == ["1,200", "-"]
+    assert rows[-1][-3:] == ["75.0", "%", "-"]
+
+
+def test_data_and_source_tell_their_counts_without_the_zeros() -> None:
+    assert data_text(DATA).splitlines() == [
+        "data        reviews: train 1,200, dev 1, test 1",
+        "            source: x 1.0",
+        "            read: train rows 1,300",
+        "            dropped: doubles 100",
+        "            lines: 3",
+    ]
+    origin = {"name": "lac", "rows": 16034, "dim": 128, "repairs": {"untrained": 4906, "empty": 0}}
+    assert source_text(origin) == "source      lac: 16,034 rows of width 128\n            repairs: untrained 4,906"
+    assert "\n" not in source_text(origin | {"repairs": {"empty": 0}})

@@ -107,6 +107,12 @@ def test_jieba_words_drop_white_space():
     assert jieba_words("我们 在北京\u3000。\n") == ["我们", "在", "北京", "。"]
 
 
+def test_a_tokenizer_that_cannot_encode_is_a_sentence():
+    broken = Tokenizer.of_backend(Backend(models.WordLevel({"a": 0}, unk_token="<unk>")))
+    with pytest.raises(ValueError, match=r"cannot encode the texts, choose or train another: .*Missing \[UNK\]"):
+        broken.encode(["b"])
+
+
 def test_an_unknown_segmenter(words):
     with pytest.raises(ValueError, match="unknown word segmenter 'mecab'"):
         Tokenizer(words.backend, words.vocabulary, segmenter="mecab")

@@ -23,7 +23,8 @@ def run(args: argparse.Namespace) -> None:
     cfg = OmegaConf.load(folder.config)
     model, tokenizer, classes = build.trained_classifier(folder, cfg.model)
     if args.file:
-        name, split = Path(args.file).name, read_labelled(Path(args.file), classes)
+        columns = {key: cfg.data.get(key, key) for key in ("text", "label")}
+        name, split = Path(args.file).name, read_labelled(Path(args.file), classes, **columns)
     else:
         name, split = args.split, load_split(folder.splits, args.split)
     loader = eval_loader(
@@ -33,5 +34,5 @@ def run(args: argparse.Namespace) -> None:
         batch_size=cfg.trainer.eval_batch_size,
     )
     metrics = evaluate_predictions(class_probabilities(model, loader), torch.tensor(split.labels), classes)
-    write_json(folder.path / f"evaluation_{name}.json", metrics)
     Console(soft_wrap=True, highlight=False).print(result_table({"metrics": {name: metrics}}))
+    write_json(folder.path / f"evaluation_{name}.json", metrics)

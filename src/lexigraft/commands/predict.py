@@ -36,14 +36,21 @@ def _texts(args: argparse.Namespace) -> Iterator[str]:
     if args.text:
         yield from args.text
     elif args.file:
-        with open(args.file, encoding="utf-8-sig") as lines:
-            yield from _stripped(lines)
+        with open(args.file, "rb") as lines:
+            yield from _decoded(args.file, lines)
     else:
-        yield from _stripped(sys.stdin)
+        yield from _decoded("stdin", sys.stdin.buffer)
 
 
-def _stripped(lines: Iterable[str]) -> Iterator[str]:
-    return (line.rstrip("\r\n") for line in lines)
+def _decoded(where: str, lines: Iterable[bytes]) -> Iterator[str]:
+    """Lines without their ends and a byte order mark; `ValueError` names the first that is not UTF-8."""
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
+        except UnicodeDecodeError:
+            raise ValueError(
+                f"{where}, line {number} is not UTF-8: convert it, e.g. iconv -f GB18030 -t UTF-8"
+            ) from None
 
 
 def _chunks(texts: Iterator[str], size: int) -> Iterator[list[str]]:

@@ -1,6 +1,5 @@
 """`lexigraft show`: the composed config, a finished run, or the options of conf/."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from lexigraft.config.errors import ConfigError, did_you_mean, nearest
 from lexigraft.config.flags import split
 from lexigraft.config.preflight import SCHEMAS, check_schema, without_hydra
 from lexigraft.evaluation.tables import class_table, coverage_table, result_table
+from lexigraft.runs.folder import read_json
 
 SHOWN_VERSIONS = ("python", "torch", "pytorch-lightning", "transformers")
 
@@ -90,8 +90,7 @@ def show_run(console: Console, folder: Path) -> None:
 
 def _read(file: Path) -> dict[str, Any]:
     """A JSON file, empty where there is none."""
-    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    return content
+    return read_json(file) if file.is_file() else {}
 
 
 def _facts(provenance: dict[str, Any]) -> list[tuple[str, str]]:

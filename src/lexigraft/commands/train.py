@@ -19,8 +19,8 @@ from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.evaluation.inference import class_probabilities
 from lexigraft.evaluation.metrics import evaluate_predictions
 from lexigraft.evaluation.plots import plot_confusion, plot_curve
-from lexigraft.evaluation.tables import coverage_table, result_table
-from lexigraft.runs.folder import RunFolder, write_json
+from lexigraft.evaluation.tables import coverage_table, data_text, result_table, source_text
+from lexigraft.runs.folder import RunFolder, require_writable, write_json
 from lexigraft.runs.manifest import manifest
 from lexigraft.training.fit import Fitted, fit
 from lexigraft.training.module import ClassificationModule
@@ -34,14 +34,16 @@ def run(cfg: DictConfig) -> float:
     console, clock = Console(soft_wrap=True, highlight=False), _Clock()
     torch.set_num_threads(cfg.hardware.threads)
     recipe = _recipe(cfg)
+    require_writable(Path(cfg.output_root), "output_root")
     data = build.text_data(cfg.data)
     splits = data.splits()
+    _refuse_unmeasurable(cfg.trainer.monitor, data)
     clock.lap("data")
-    console.print(f"data        {data.name}: " + ", ".join(f"{n} {len(s):,}" for n, s in splits.items()))
+    console.print(data_text(data), markup=False)
 
     source = build.source_matrix(cfg.source)
     clock.lap("source")
-    console.print(f"source      {source.origin['name']}: {len(source.rows):,} rows of width {source.dim}")
+    console.print(source_text(source.origin), markup=False)
 
     tokenizer = build.target_tokenizer(cfg.tokenizer, source, data.train.texts, data.language)
     encoded = {name: tokenizer.encode(split.texts, cfg.trainer.max_tokens) for name, split in splits.items()}
@@ -64,7 +66,11 @@ def run(cfg: DictConfig) -> float:
         seed=cfg.seed,
         workers=cfg.trainer.workers,
     )
-    fitted = _train(cfg, ClassificationModule(model, data.classes, **recipe), batches, folder, console)
+    try:
+        fitted = _train(cfg, ClassificationModule(model, data.classes, **recipe), batches, folder, console)
+    except KeyboardInterrupt:
+        console.print(f"run folder  {folder.path}, unfinished: it holds what the epochs so far left", markup=False)
+        raise
     clock.lap("train")
 
     metrics = {}
@@ -99,6 +105,16 @@ def _recipe(cfg: DictConfig) -> dict[str, Any]:
         "finetune": build.finetuning(cfg.finetune),
         "weight_decay": cfg.optimizer.get("weight_decay", 0.0),
     }
+
+
+def _refuse_unmeasurable(monitor: str, data: TextData) -> None:
+    """`ValueError` if the dev split cannot give the metric by which the best epoch is chosen."""
+    lacking = [name for i, name in enumerate(data.classes) if i not in set(data.dev.labels)]
+    if monitor == "roc_auc" and lacking:
+        raise ValueError(
+            f"trainer.monitor=roc_auc has no value on the dev split, which lacks the class {lacking[0]!r}: "
+            "choose accuracy, macro_f1 or loss"
+        )
 
 
 def _train(

@@ -8,8 +8,8 @@ from rich.console import Console
 
 from lexigraft import build
 from lexigraft.embeddings.write import save_matrix
-from lexigraft.evaluation.tables import coverage_table
-from lexigraft.runs.folder import write_json, write_text
+from lexigraft.evaluation.tables import coverage_table, data_text, source_text
+from lexigraft.runs.folder import require_writable, write_json, write_text
 from lexigraft.runs.manifest import manifest
 from lexigraft.transplant.provenance import summarise
 
@@ -20,8 +20,12 @@ def run(cfg: DictConfig) -> None:
     output = Path(cfg.output)
     if output.exists():
         raise ValueError(f"output={output} exists already, and nothing is overwritten: give a new folder")
+    require_writable(output, "output")
     data = build.text_data(cfg.data) if "_target_" in cfg.data else None
+    if data is not None:
+        console.print(data_text(data), markup=False)
     source = build.source_matrix(cfg.source)
+    console.print(source_text(source.origin), markup=False)
     texts = data.train.texts if data else []
     target = build.target_tokenizer(cfg.tokenizer, source, texts, data.language if data else None)
     transplanted = build.transplant(cfg.transplant)(source, target, cfg.seed)

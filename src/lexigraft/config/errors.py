@@ -1,6 +1,8 @@
 """A user's mistake in a config or on the command line, told in one line with the nearest valid name."""
 
 import difflib
+import os
+import traceback
 from collections.abc import Iterable
 
 
@@ -11,6 +13,34 @@ class ConfigError(Exception):
         assert problems
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class SweepFailed(Exception):
+    """Some runs of a multirun failed; each has told why at its time."""
+
+
+def innermost(error: BaseException) -> BaseException:
+    """The error that an object raised while Hydra built it, without Hydra's wrapping."""
+    while type(error).__name__ == "InstantiationException" and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def is_users(error: BaseException) -> bool:
+    """Whether an error is a sentence for the user: one of these kinds, raised by our own code, or the operating
+    system's about a file (no permission, no space left, a folder where a file should be).
+    """
+    if isinstance(error, ConfigError) or (isinstance(error, OSError) and error.filename is not None):
+        return True
+    if not isinstance(error, (ValueError, FileNotFoundError, ImportError)):
+        return False
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return bool(frames) and frames[-1].f_globals.get("__name__", "").partition(".")[0] == "lexigraft"
+
+
+def wants_traceback() -> bool:
+    """Whether the environment asks for tracebacks of errors that are told in a sentence otherwise."""
+    return any(os.environ.get(name) == "1" for name in ("LEXIGRAFT_TRACEBACK", "HYDRA_FULL_ERROR"))
 
 
 def nearest(name: str, known: Iterable[str], n: int = 1, cutoff: float = 0.6) -> list[str]:

@@ -23,6 +23,8 @@ VALUES = {
     "--cfg": ["job", "hydra", "all"],
     "--info": ["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"],
 }
+# Marks by which a value says that it is more than one text.
+GRAMMAR = ",[]{}()'\"\\$="
 # What a line asks for instead of one run: at most one of them.
 MODES = ("--multirun", "--run", "--cfg", "--info", "--shell-completion")
 
@@ -48,7 +50,7 @@ def split(words: Sequence[str]) -> Line:
     while rest:
         word = rest.pop(0)
         if not word.startswith("-"):
-            line.overrides.append(word)
+            line.overrides.append(_quoted(word))
             continue
         name, equals, given = word.partition("=")
         name = SHORT.get(name, name)
@@ -75,6 +77,17 @@ def split(words: Sequence[str]) -> Line:
     if "--resolve" in line.flags and "--cfg" not in line.flags:
         raise ConfigError("flag --resolve belongs to --cfg: try --cfg job --resolve")
     return line
+
+
+def _quoted(word: str) -> str:
+    """An override whose value Hydra can read: one with spaces or letters beyond ASCII (`data.root=~/数据`) is quoted.
+
+    Lists, sweeps and what holds marks of Hydra's grammar stay as they are.
+    """
+    key, equals, value = word.partition("=")
+    if not equals or set(value) & set(GRAMMAR) or (value.isascii() and " " not in value):
+        return word
+    return f"{key}='{value}'"
 
 
 def _choices(name: str) -> str:

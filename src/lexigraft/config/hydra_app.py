@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,7 +23,7 @@ from lexigraft.config.compose import (
     loader,
     refuse_devices_under_multirun,
 )
-from lexigraft.config.errors import ConfigError
+from lexigraft.config.errors import ConfigError, SweepFailed, innermost, is_users, wants_traceback
 from lexigraft.config.flags import Line
 from lexigraft.config.origin import Origin
 from lexigraft.config.preflight import SCHEMAS, check_schema, preflight, without_hydra
@@ -41,13 +42,14 @@ def run(command: str, line: Line) -> None:
     if not line.flags.keys() & set(ABOUT):
         _check(command, config_name, line)
     outside = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sweep = _Sweep()
 
     def task(cfg: DictConfig) -> Any:
         # Again: the jobs of a sweeper other than Hydra's own are not known before they come here.
         refuse_devices_under_multirun(HydraConfig.get(), cfg)
         checked = preflight(cfg, SCHEMAS[command], _origin_of_job())
         # A run sees the line as it was typed: Lightning starts further ranks by it.
-        with _process(*outside), _told_in_time():
+        with _process(*outside), sweep.told_in_time():
             return importlib.import_module(f"lexigraft.commands.{command}").run(checked)
 
     # HYDRA_FULL_ERROR makes Hydra pass errors on to us instead of printing them and leaving.
@@ -60,6 +62,7 @@ def run(command: str, line: Line) -> None:
             if not line.flags.keys() & set(ABOUT):
                 raise
             raise ConfigError(*explain(error, config_name, line.overrides)) from error
+    sweep.raise_if_failed()
 
 
 def _check(command: str, config_name: str, line: Line) -> None:
@@ -92,20 +95,43 @@ class _Failed(BaseException):
         self.error = error
 
 
-@contextmanager
-def _told_in_time() -> Iterator[None]:
-    """In a multirun, say on stderr which run this is, and at once if it fails: Hydra tells only after the last."""
-    job = HydraConfig.get()
-    sweep = job.mode == RunMode.MULTIRUN
-    if sweep:
-        print(f"run {job.job.num + 1}: {' '.join(job.overrides.task)}", file=sys.stderr)
-    try:
-        yield
-    except Exception as error:
-        if not sweep:
-            raise _Failed(error) from error
-        print(f"run {job.job.num + 1} failed: {error}", file=sys.stderr)
-        raise
+class _Sweep:
+    """Tells on stderr which run of a multirun starts, and in a sentence why one failed; the others go on."""
+
+    def __init__(self) -> None:
+        self._runs = 0
+        self._failed: list[int] = []
+
+    @contextmanager
+    def told_in_time(self) -> Iterator[None]:
+        """Around one run. Outside a multirun its error is passed on, past Hydra."""
+        job = HydraConfig.get()
+        if job.mode != RunMode.MULTIRUN:
+            try:
+                yield
+            except Exception as error:
+                raise _Failed(error) from error
+            return
+        self._runs, number = self._runs + 1, job.job.num + 1
+        print(f"run {number}: {' '.join(job.overrides.task)}", file=sys.stderr)
+        try:
+            yield
+        except Exception as error:
+            self._failed.append(number)
+            cause = innermost(error)
+            if wants_traceback() or not is_users(cause):
+                traceback.print_exc()
+            print(f"run {number} failed: {cause}", file=sys.stderr)
+            # Hydra would tell of the first failure only, after the last run and in its own words; but a sweeper that
+            # searches has to know.
+            if not HydraConfig.get().sweeper._target_.endswith(".BasicSweeper"):
+                raise
+
+    def raise_if_failed(self) -> None:
+        """`SweepFailed` with the numbers of the runs that failed."""
+        if self._failed:
+            numbers = ", ".join(map(str, self._failed))
+            raise SweepFailed(f"{len(self._failed)} of {self._runs} runs failed: {numbers}")
 
 
 @contextmanager

@@ -41,7 +41,7 @@ def preflight(cfg: DictConfig, schema: type, where: Where = somewhere) -> DictCo
     _report(problems + missing_values(values, where))
     _report(_without_target(values, schema, where))
     _report(target_problems(values, where))
-    _report(_precision_without_accelerator(values))
+    _report(_hardware_that_is_not_here(values))
     checked = OmegaConf.create(values)
     OmegaConf.set_struct(checked, True)
     OmegaConf.set_readonly(checked, True)
@@ -102,16 +102,26 @@ def _without_target(values: Node, schema: type, where: Where) -> list[str]:
     ]
 
 
-def _precision_without_accelerator(values: Node) -> list[str]:
-    """fp16 is refused on a CPU also where `accelerator: auto` came to one; only torch can tell."""
+def _hardware_that_is_not_here(values: Node) -> list[str]:
+    """A GPU, or fp16, which needs one also where `accelerator: auto` came to a CPU; only torch can tell."""
     hardware = values.get("hardware")
-    if not hardware or hardware["precision"] not in ("16-mixed", "16-true"):
+    if not hardware:
+        return []
+    gpu = hardware["accelerator"] in ("gpu", "cuda", "mps")
+    fp16 = hardware["precision"] in ("16-mixed", "16-true")
+    if not (gpu or fp16):
         return []
     import torch
 
-    if torch.accelerator.is_available():
-        return []
-    return [
-        f"hardware.precision={hardware['precision']} needs a GPU, and there is none here "
-        "(on a CPU fp16 is slow and gives NaN): use bf16-mixed or 32-true"
-    ]
+    if fp16 and not torch.accelerator.is_available():
+        return [
+            f"hardware.precision={hardware['precision']} needs a GPU, and there is none here "
+            "(on a CPU fp16 is slow and gives NaN): use bf16-mixed or 32-true"
+        ]
+    here = torch.accelerator.device_count()
+    if gpu and hardware["devices"] > here:
+        return [
+            f"hardware.accelerator={hardware['accelerator']} with hardware.devices={hardware['devices']}: there "
+            f"{'is 1 GPU' if here == 1 else f'are {here} GPUs'} here; use hardware=auto, or fewer devices"
+        ]
+    return []

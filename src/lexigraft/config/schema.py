@@ -5,9 +5,10 @@ Groups that name their code with `_target_` are open here; `signatures.py` holds
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 
 from lexigraft.config.errors import did_you_mean, nearest, nearest_key
 
@@ -21,6 +22,12 @@ Seed = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
 Count = Annotated[int, Field(strict=True, ge=1)]
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Dropout = Annotated[Number, Field(ge=0, lt=1)]
+
+
+def _below_output_root(name: str) -> str:
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError("should be a name, or names with / between them, below output_root")
+    return name
 
 
 class Closed:
@@ -81,7 +88,7 @@ class TrainConfig(Closed):
     scheduler: Node
     hardware: Hardware
     logger: Node
-    experiment: Text
+    experiment: Annotated[Text, AfterValidator(_below_output_root)]
     output_root: Text
     seed: Seed
     test: Switch

@@ -57,7 +57,9 @@ def read_labelled(path: Path, classes: Sequence[str], text: str = "text", label:
         raise FileNotFoundError(f"no file {path}; a {', '.join(SUFFIXES)} file with a text and a label is expected")
     table = read_table(path, text, label)
     incomplete = table.counts["empty_text"] + table.counts["missing_label"]
-    if incomplete or not table.rows:
+    if not table.counts["rows"]:
+        raise ValueError(f"{path} has a header but no rows; rows with a text and a label are expected")
+    if incomplete:
         raise ValueError(f"{path}: {incomplete} of {table.counts['rows']} rows lack a text or a label; all need both")
     seen = {label for _, label in table.rows}
     index = {name: i for i, name in enumerate(classes)}

@@ -36,7 +36,11 @@ def load(
     folder = in_root if in_root.is_dir() else resolve(name, kind="dataset")
     if folder.is_file():
         raise ValueError(f"data.name={name} is a file; data=files reads files, data=hf a folder or a hub name")
-    loaded = datasets.load_dataset(str(folder), name=config)
+    try:
+        loaded = datasets.load_dataset(str(folder), name=config)
+    except (ValueError, FileNotFoundError, datasets.exceptions.DatasetsError) as error:
+        reason = " ".join(str(error).split())
+        raise ValueError(f"data set {name} cannot be read, check data.name and data.config: {reason}") from error
     tables: dict[str, Table | None] = {}
     for role, split in {"train": train, "dev": dev, "test": test}.items():
         if split is not None and split not in loaded:

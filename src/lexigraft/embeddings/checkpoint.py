@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from lexigraft.embeddings.matrix import EmbeddingMatrix, padded
-from lexigraft.embeddings.origin import Survey, origin, survey
+from lexigraft.embeddings.origin import origin, survey, unsound
 from lexigraft.embeddings.weights import Weights, json_object, open_weights
 from lexigraft.hub import resolve
 from lexigraft.vocab.tokenizer import Tokenizer
@@ -79,7 +79,8 @@ def read_checkpoint(name: str, revision: str | None = None, tensor: str | None =
             f"tensor {input_name!r} of {name} has shape {tuple(rows.shape)} and type {rows.dtype}: a matrix of "
             f"floating-point rows is expected; {_advice(weights)}"
         )
-    found = _sound(weights, input_name, rows)
+    found = survey(rows)
+    _refuse_damaged(weights, input_name, found.not_finite, len(rows))
     output_rows, output_bias, tied = _output(weights, input_name, rows, config)
     tokenizer = Tokenizer.load(folder)
     if len(tokenizer.vocabulary) > len(rows):
@@ -177,20 +178,17 @@ def _output(
             # A head that is stored is the model's own, whatever the config says, unless its values are equal.
             tied = torch.equal(head, rows)
             if not tied:
-                _sound(weights, name, head)
+                _refuse_damaged(weights, name, unsound(head)[0], len(head))
             return None if tied else head, _bias(weights, len(rows)), tied
     return None, _bias(weights, len(rows)), bool(config.get("tie_word_embeddings", True))
 
 
-def _sound(weights: Weights, tensor: str, rows: torch.Tensor) -> Survey:
-    """The survey of rows without NaN and infinity; `ValueError` where there are some."""
-    found = survey(rows)
-    if found.not_finite:
+def _refuse_damaged(weights: Weights, tensor: str, not_finite: int, count: int) -> None:
+    if not_finite:
         raise ValueError(
-            f"tensor {tensor!r} of {weights.name} has NaN or infinity in {found.not_finite} of {len(rows)} rows: the "
+            f"tensor {tensor!r} of {weights.name} has NaN or infinity in {not_finite} of {count} rows: the "
             f"checkpoint is damaged"
         )
-    return found
 
 
 def _bias(weights: Weights, size: int) -> torch.Tensor | None:

@@ -47,6 +47,8 @@ def read_npz(
         path,
         [w for w, drop in zip(words, dropped) if not drop],
         matrix[~dropped],
+        # Archives are often called vectors.npz: the folder tells which.
+        name="/".join(Path(path).parts[-2:]),
         repairs={"not_real": int(dropped.sum())},
         vocabulary=str(vocabulary),
     )

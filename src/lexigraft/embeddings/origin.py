@@ -1,35 +1,63 @@
 """What is recorded about a matrix wherever it came from: a hash of its rows, their shape, what was repaired."""
 
 import hashlib
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-_CHUNK_BYTES = 1 << 22
+# Numbers that are checked together: fewer than the 32,768 from which torch divides an operation among threads, whose
+# waiting for one another takes far longer than the check where the cores are busy.
+_CHECKED = 30_000
+_HASHED = 1 << 25
 
 
 @dataclass(frozen=True)
 class Survey:
-    """One pass over rows `[V, D]`: SHA-256 of their bytes, and how many hold NaN or infinity, or only zeros."""
+    """Of rows `[V, D]`: how many hold NaN or infinity, or only zeros, and the SHA-256 of their bytes."""
 
-    sha256: str
     not_finite: int
     zero: int
+    _digest: Future[str]
+
+    @property
+    def sha256(self) -> str:
+        """Waits for the hash, which another thread computes."""
+        return self._digest.result()
 
 
 def survey(rows: torch.Tensor) -> Survey:
-    """Hash and check rows `[V, D]` chunk by chunk, so that a mapped file is read once and little is allocated."""
-    digest, not_finite, zero = hashlib.sha256(), 0, 0
-    step = max(1, _CHUNK_BYTES // max(1, rows.shape[1] * rows.element_size()))
+    """Check rows `[V, D]`, then begin to hash them in another thread: what follows need not wait for the hash."""
+    not_finite, zero = unsound(rows)
+    hasher = ThreadPoolExecutor(1)
+    digest = hasher.submit(_sha256, rows)
+    hasher.shutdown(wait=False)
+    return Survey(not_finite, zero, digest)
+
+
+def unsound(rows: torch.Tensor) -> tuple[int, int]:
+    """How many of the rows `[V, D]` hold NaN or infinity, and how many only zeros."""
+    largest = rows.new_empty(len(rows))  # NaN and infinity survive it
+    for start, chunk in _chunks(rows, _CHECKED):
+        torch.amax(chunk.abs(), dim=1, out=largest[start : start + len(chunk)])
+    return int((~torch.isfinite(largest)).sum()), int((largest == 0).sum())
+
+
+def _sha256(rows: torch.Tensor) -> str:
+    digest = hashlib.sha256()
+    for _, chunk in _chunks(rows, _HASHED):
+        digest.update(chunk.contiguous().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _chunks(rows: torch.Tensor, numbers: int) -> Iterator[tuple[int, torch.Tensor]]:
+    """The rows in pieces of at most so many numbers (or of one row), without a copy, and where each piece starts."""
+    step = max(1, numbers // max(1, rows.shape[1]))
     for start in range(0, len(rows), step):
-        chunk = rows[start : start + step].contiguous()
-        digest.update(chunk.view(torch.uint8).numpy().data)
-        largest = torch.linalg.vector_norm(chunk, ord=float("inf"), dim=1)  # NaN and infinity survive it
-        not_finite += int((~torch.isfinite(largest)).sum())
-        zero += int((largest == 0).sum())
-    return Survey(digest.hexdigest(), not_finite, zero)
+        yield start, rows[start : start + step]
 
 
 def origin(

@@ -14,6 +14,9 @@ from lexigraft.hub import local_path
 _TYPES = {4: "<f2", 5: "<f4", 6: "<f8"}
 # LAC starts its rows from Uniform(-0.1, 0.1); a row that training touched has left that range.
 _LAC_INIT = 0.1
+# Marks that no corpus lacks and LAC never trained: it folds them, as fullwidth forms and capitals, before it looks a
+# character up. Pairs of what is folded and into what.
+_LAC_MARKS = str.maketrans("、。…—～‖‘’“”〝〞〔〕〈〉「」『』〖〗【】∶", ',..-~|\'\'""""()<>\'\'""[][]:')
 
 
 def read_lac(drop_untrained: bool = True) -> EmbeddingMatrix:
@@ -39,9 +42,9 @@ def read_lac(drop_untrained: bool = True) -> EmbeddingMatrix:
         "jieba/lac_small/model_baseline/word_emb",
         [words[i] for i in keep],
         rows[keep],
+        name="lac",
         roles={"OOV": "unk", **kinds},
-        # `a` was trained and `A` was not: LAC reads text in lower case.
-        normalize=str.lower,
+        normalize=_lac_folded,
         repairs={"untrained": len(words) - len(keep), "nameless": len(rows) - len(words)},
         vocabulary="jieba/lac_small/word.dic",
     )
@@ -65,6 +68,10 @@ def read_paddle(path: str | Path, vocabulary: str | Path) -> EmbeddingMatrix:
         repairs={"nameless": len(rows) - len(ids)},
         vocabulary=str(vocabulary),
     )
+
+
+def _lac_folded(text: str) -> str:
+    return text.translate(_LAC_MARKS).lower()
 
 
 def read_parameter(path: Path) -> np.ndarray:

@@ -37,6 +37,7 @@ def static_matrix(
     path: str | Path,
     words: Sequence[bytes],
     rows: np.ndarray,
+    name: str | None = None,
     roles: dict[str, str] | None = None,
     repairs: dict[str, int] | None = None,
     compose: Callable[[str], torch.Tensor | None] | None = None,
@@ -45,10 +46,11 @@ def static_matrix(
 ) -> EmbeddingMatrix:
     """The matrix of `words` and their `rows` `[V, D]`, repaired and counted.
 
+    Tables call it `name`, or by the file's name.
     Dropped and counted in `origin["repairs"]`: words that are not UTF-8, empty words, repeated words (the first
     stays) and rows with NaN or infinity; `ValueError` where these are more than 1 %. float64 becomes float32.
     `roles` names special tokens beyond the usual spellings (`<unk>`, `[PAD]`, `</s>`, ...); `compose` and `normalize`
-    are those of the matrix and of its vocabulary.
+    are those of the matrix and of its vocabulary, which folds case by itself where no word has a capital.
     """
     assert len(words) == len(rows)
     if not np.issubdtype(rows.dtype, np.floating):
@@ -81,12 +83,16 @@ def static_matrix(
             kept[text] = i
     if not kept:
         raise ValueError(f"{path} holds no usable word: {dict(dropped)}")
+    if normalize is None and not any(text != text.lower() for text in kept):
+        normalize = str.lower  # GloVe 6B: the texts were put in lower case, so `The` is `the`
     if len(kept) < len(rows):
         tensor = tensor[list(kept.values())]
     return EmbeddingMatrix(
         vocabulary=Vocabulary(word_tokens(list(kept), roles or {}), normalize),
         rows=tensor,
-        origin=origin(reader, Path(path).name, path, tensor, survey(tensor), {**dropped, **(repairs or {})}, **more),
+        origin=origin(
+            reader, name or Path(path).name, path, tensor, survey(tensor), {**dropped, **(repairs or {})}, **more
+        ),
         compose=compose,
     )
 

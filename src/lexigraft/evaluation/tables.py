@@ -1,11 +1,13 @@
 """Results as tables for the terminal; in a file or a pipe, rich prints them as plain text."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
+
+from lexigraft.data.text_data import TextData
 
 HEADLINE = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "roc_auc", "loss")
 NAMES = {"macro_f1": "F1", "macro_precision": "precision", "macro_recall": "recall", "roc_auc": "ROC-AUC"}
@@ -48,6 +50,37 @@ def coverage_table(summary: Mapping[str, Any]) -> Table:
         cells += ["", _percent(summary["coverage_of_occurrences"])]
     table.add_row("covered by the source", *cells)
     return table
+
+
+def data_text(data: TextData) -> str:
+    """Sizes of the splits, and below them what was read, dropped and made on the way."""
+    sizes = ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items())
+    steps = {key: value for key, value in data.report.items() if key != "splits"}
+    lines = [f"{key.replace('_', ' ')}: {_counts(value)}" for key, value in steps.items() if _counts(value)]
+    return "\n            ".join([f"data        {data.name}: {sizes}", *lines])
+
+
+def source_text(origin: Mapping[str, Any]) -> str:
+    """Shape of a matrix of that origin, and below it what its reader dropped or counted."""
+    repairs = _counts(origin["repairs"])
+    text = f"source      {origin['name']}: {origin['rows']:,} rows of width {origin['dim']}"
+    return f"{text}\n            repairs: {repairs}" if repairs else text
+
+
+def _counts(value: Any) -> str:
+    """A count, a text, or counts by name, in a line without the zeros: `train rows 6,920, train empty text 2`."""
+    if isinstance(value, Mapping):
+        return ", ".join(_told(value))
+    return f"{value:,}" if isinstance(value, int) and value else str(value or "")
+
+
+def _told(counts: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in counts.items():
+        name = f"{prefix}{key.replace('_', ' ')}"
+        if isinstance(value, Mapping):
+            yield from _told(value, f"{name} ")
+        elif value:
+            yield f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
 
 
 def _table(first: str, *others: str) -> Table:

@@ -26,6 +26,8 @@ class RunFolder:
                 path.mkdir(parents=True)
             except FileExistsError:
                 continue
+            except OSError as error:
+                raise ValueError(f"no run folder can be made in output_root={root}: {error}") from error
             break
         run = cls(path)
         run.checkpoints.mkdir()
@@ -86,6 +88,25 @@ class RunFolder:
     @property
     def figures(self) -> Path:
         return self.path / "figures"
+
+
+def require_writable(root: Path, setting: str) -> None:
+    """`ValueError` unless folders can be made in `root`, the value of `setting`; nothing is made."""
+    nearest = next(p for p in (root.absolute(), *root.absolute().parents) if p.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        why = "is read-only for this user" if nearest.is_dir() else "is a file"
+        raise ValueError(f"nothing can be written to {setting}={root}: {nearest} {why}; give another folder")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The object in a file that `write_json` wrote; `ValueError` where it is damaged."""
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged ({error}): copy the folder again") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds a {type(content).__name__}, but an object is expected: copy the folder again")
+    return content
 
 
 def write_text(path: Path, text: str) -> None:

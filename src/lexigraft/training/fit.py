@@ -1,8 +1,10 @@
 """Runs Lightning's trainer on a module and leaves the best weights in it."""
 
 import logging
+import signal
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,7 +47,8 @@ def fit(
 ) -> Fitted:
     """Train, then load the checkpoint with the best dev `monitor` into the module.
 
-    `ValueError` when the loss stops being finite, or the dev split cannot give the monitored metric.
+    `ValueError` when the loss stops being finite, or the dev split cannot give the monitored metric;
+    `KeyboardInterrupt` for Ctrl-C, with the finished epochs' checkpoints in place.
     """
     beside = callbacks(checkpoints, monitor=monitor, patience=patience, bar=bar, console=console)
     with _quiet_lightning():
@@ -64,7 +67,8 @@ def fit(
             log_every_n_steps=10,
             use_distributed_sampler=False,
         )
-        trainer.fit(module, datamodule=batches)
+        with _interrupts(trainer):
+            trainer.fit(module, datamodule=batches)
     history = next(c for c in beside if isinstance(c, EpochLines)).history
     best = _best(history, monitor)
     saver = next(c for c in beside if isinstance(c, ModelCheckpoint))
@@ -83,10 +87,24 @@ def _best(history: list[dict[str, float]], monitor: str) -> dict[str, Any]:
 # What Lightning warns of although it is meant: loaders in this process, and loggers that write into the run folder.
 _EXPECTED = (
     ".*does not have many workers.*",
+    ".*is smaller than the logging interval.*",
     "Checkpoint directory .* exists and is not empty",
     "Experiment logs directory .* exists and is not empty",
     ".*isinstance\\(treespec, LeafSpec\\).*",
 )
+
+
+@contextmanager
+def _interrupts(trainer: pl.Trainer) -> Iterator[None]:
+    """Ctrl-C stays a `KeyboardInterrupt`: Lightning makes an exit with code 1 of it and ignores every later one."""
+    handler = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except SystemExit as exit:
+        if not trainer.interrupted:
+            raise
+        signal.signal(signal.SIGINT, handler)
+        raise KeyboardInterrupt from exit
 
 
 class _quiet_lightning:

@@ -1,7 +1,7 @@
 """A vocabulary by bytes, read from a tokenizer backend's own JSON: never from class names, never from `decode()`."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import tokenizers
@@ -24,6 +24,7 @@ def read_vocabulary(backend: tokenizers.Tokenizer, roles: Mapping[str, str]) -> 
     contents = _contents(specification)
     added = {entry["id"]: entry for entry in specification["added_tokens"]}
     playing = _roles_by_id(roles, contents)
+    isolated = _isolation(backend)
 
     tokens = [Token(b"", None, UNUSED)] * (max(contents, default=-1) + 1)
     unreachable = set()
@@ -31,10 +32,10 @@ def read_vocabulary(backend: tokenizers.Tokenizer, roles: Mapping[str, str]) -> 
         if i in playing:
             tokens[i] = Token(content.encode(), None, playing[i][0])
         elif i not in added:
-            tokens[i] = spelling.read(content)
-            if spelling.prefix is not None and _is_isolated(tokens[i].surface.decode(), backend):
-                if tokens[i].starts_word:
-                    tokens[i] = replace(tokens[i], starts_word=None)
+            token = tokens[i] = spelling.read(content)
+            if spelling.prefix is not None and isolated(token.surface.decode()):
+                if token.starts_word:
+                    tokens[i] = Token(token.surface, None)
                 else:
                     unreachable.add(i)
         elif added[i]["special"]:
@@ -64,7 +65,8 @@ def _contents(specification: dict[str, Any]) -> dict[int, str]:
 
 def _roles_by_id(roles: Mapping[str, str], contents: dict[int, str]) -> dict[int, list[str]]:
     """Id -> the roles that it plays, the main one first."""
-    ids = {content: i for i, content in contents.items()}
+    named = set(roles.values())
+    ids = {content: i for i, content in contents.items() if content in named}
     found: dict[int, list[str]] = {}
     for role, content in roles.items():
         if role not in ROLES:
@@ -77,15 +79,21 @@ def _roles_by_id(roles: Mapping[str, str], contents: dict[int, str]) -> dict[int
     return {i: sorted(playing, key=_MAIN.index) for i, playing in sorted(found.items())}
 
 
-def _is_isolated(text: str, backend: tokenizers.Tokenizer) -> bool:
-    """Whether the tokenizer cuts before this text wherever it stands; a letter put before it shows it."""
-    if backend.pre_tokenizer is None or (text[:1].isascii() and text[:1].isalnum()):
-        return False
-    probe = "a" + text
-    if backend.normalizer is not None:
-        probe = backend.normalizer.normalize_str(probe)
-    words = [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(probe)]
-    return len(words) > 1 and words[0] == "a"
+def _isolation(backend: tokenizers.Tokenizer) -> Callable[[str], bool]:
+    """Whether the tokenizer cuts before a text wherever it stands; a letter put before it shows it."""
+    normalizer, cut = backend.normalizer, backend.pre_tokenizer
+
+    @cache  # most Han characters stand in a vocabulary twice, as `中` and as `##中`
+    def isolated(text: str) -> bool:
+        if cut is None or (text[:1].isascii() and text[:1].isalnum()):
+            return False
+        probe = "a" + text
+        if normalizer is not None:
+            probe = normalizer.normalize_str(probe)
+        words = cut.pre_tokenize_str(probe)
+        return len(words) > 1 and words[0][0] == "a"
+
+    return isolated
 
 
 def _folding(specification: dict[str, Any], spelling: Spelling) -> Callable[[str], str] | None:

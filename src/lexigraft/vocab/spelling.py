@@ -21,7 +21,7 @@ def _byte_symbols() -> list[str]:
 
 
 BYTE_TO_SYMBOL = _byte_symbols()
-_SYMBOL_TO_BYTE = {symbol: byte for byte, symbol in enumerate(BYTE_TO_SYMBOL)}
+_SYMBOL_TO_BYTE = {symbol: bytes([byte]) for byte, symbol in enumerate(BYTE_TO_SYMBOL)}
 
 
 def flat_steps(part: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
@@ -77,7 +77,7 @@ class Spelling:
         if self.suffix is not None and content.endswith(self.suffix):
             content = content[: -len(self.suffix)]
         if self.byte_level:
-            surface = b"".join(_byte_of(symbol) for symbol in content)
+            surface = b"".join([_SYMBOL_TO_BYTE.get(symbol) or symbol.encode() for symbol in content])
             starts = None if self.suffix else surface[:1] == b" "
             return Token(surface[1:] if starts else surface, starts)
         if self.mark is not None:
@@ -107,11 +107,6 @@ class Spelling:
         if self.mark is not None:
             return (self.mark if starts_word else "") + text.replace(" ", self.mark)
         return text if self.prefix is None or starts_word else self.prefix + text
-
-
-def _byte_of(symbol: str) -> bytes:
-    byte = _SYMBOL_TO_BYTE.get(symbol)
-    return symbol.encode() if byte is None else bytes([byte])
 
 
 def _boundary_mark(step: dict[str, Any]) -> str | None:

@@ -141,10 +141,11 @@ def train_unigram(
             minloglevel=2,
         )
     except RuntimeError as error:
-        needed = 4 + 256 + len(set("".join(lines)))
+        needed = 4 + 256 + len(set("".join(lines)) | {"▁"})
+        reason = str(error).rpartition("] ")[2]
         raise ValueError(
             f"SentencePiece cannot learn size={size} entries from these {len(lines)} texts: expected about {needed} "
-            f"or more, for its special tokens, the 256 bytes and every character ({error})"
+            f"or more, for its special tokens, the 256 bytes and every character ({reason})"
         ) from error
     learned = sentencepiece.SentencePieceProcessor(model_proto=written.getvalue())
     pieces = [(learned.id_to_piece(i), learned.get_score(i)) for i in range(learned.get_piece_size())]

@@ -56,10 +56,11 @@ class Tokenizer:
                     f"give {around + 1} or more"
                 )
             backend.enable_truncation(max_tokens)
-        if self.segmenter == "jieba":
-            encodings = backend.encode_batch_fast([jieba_words(text) for text in texts], is_pretokenized=True)
-        else:
-            encodings = backend.encode_batch_fast(list(texts))
+        cut = self.segmenter == "jieba"
+        try:
+            encodings = backend.encode_batch_fast([jieba_words(t) for t in texts] if cut else list(texts), cut)
+        except Exception as error:  # the library raises nothing narrower
+            raise ValueError(f"this tokenizer cannot encode the texts, choose or train another: {error}") from error
         return [encoding.ids or [self._stand_in] for encoding in encodings]
 
     @property
@@ -160,7 +161,7 @@ def _converted(folder: Path) -> tokenizers.Tokenizer:
     except (ValueError, OSError, KeyError, TypeError, ImportError) as error:
         raise ValueError(
             f"transformers could not convert the tokenizer files of {folder} (is there a config.json with their "
-            f"model_type beside them?): {error}"
+            f"model_type beside them?): {' '.join(str(error).split())}"
         ) from error
     backend: tokenizers.Tokenizer | None = getattr(opened, "backend_tokenizer", None)
     if backend is None:
