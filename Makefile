@@ -27,7 +27,7 @@ test:  ## the whole suite, with coverage (at least 90 % of lines)
 	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 demo: setup  ## graft LAC's character embeddings onto a review classifier, train and evaluate it
-	$(BIN)/lexigraft train experiment=demo
+	$(BIN)/lexigraft train experiment=demo transplant.scale=0.1
 
 bench:  ## start-up, reading a matrix out of a 4 GB checkpoint, rows/s of each transplant method
 	$(BIN)/python bench/run.py

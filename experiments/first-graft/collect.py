@@ -45,10 +45,11 @@ def cell(run: Path) -> tuple[str, ...]:
     """What a run is a repetition of: everything but its seed."""
     config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
     summary = json.loads((run / "transplant" / "summary.json").read_text(encoding="utf-8"))
-    source = json.loads((run / "provenance.json").read_text(encoding="utf-8"))["source"]
+    provenance = json.loads((run / "provenance.json").read_text(encoding="utf-8"))
+    source = provenance["source"]
     return (
-        config["data"]["name"],
-        Path(source["path"]).parent.name,
+        provenance["data"]["name"],
+        "lac" if source["reader"] == "lac" else Path(source["path"]).parent.name,
         config["model"]["encoder"]["_target_"].rsplit(".", 1)[1],
         config["finetune"]["_target_"].rsplit(".", 1)[1],
         "transplanted" if config["transplant"].get("match", True) else "random",

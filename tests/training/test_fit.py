@@ -95,10 +95,3 @@ def test_a_loss_that_is_not_finite_ends_training_with_a_sentence(tmp_path):
         trained.model.head.bias[0] = float("nan")
     with pytest.raises(ValueError, match=r"training loss became nan at step 1 \(epoch 0\): lower optimizer.lr"):
         run(trained, batches(), tmp_path)
-
-
-def test_a_metric_that_the_dev_split_cannot_give(tmp_path):
-    data = batches()
-    data.labels["dev"] = [0] * 16
-    with pytest.raises(ValueError, match="trainer.monitor=roc_auc has no value on the dev split"):
-        run(module(), data, tmp_path, monitor="roc_auc")

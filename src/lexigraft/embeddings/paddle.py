@@ -14,8 +14,8 @@ from lexigraft.hub import local_path
 _TYPES = {4: "<f2", 5: "<f4", 6: "<f8"}
 # LAC starts its rows from Uniform(-0.1, 0.1); a row that training touched has left that range.
 _LAC_INIT = 0.1
-# Marks that no corpus lacks and LAC never trained: it folds them, as fullwidth forms and capitals, before it looks a
-# character up. Pairs of what is folded and into what.
+# Marks that no corpus lacks and LAC never trained, so it must fold them before it looks a character up, as it does
+# fullwidth forms and capitals. Its own table is not in the package: the targets are the ASCII marks of the same use.
 _LAC_MARKS = str.maketrans("、。…—～‖‘’“”〝〞〔〕〈〉「」『』〖〗【】∶", ',..-~|\'\'""""()<>\'\'""[][]:')
 
 

@@ -24,7 +24,7 @@ def callbacks(checkpoints: Path, *, monitor: str, patience: int | None, bar: boo
             enable_version_counter=False,
         ),
         StopAtNaN(),
-        EpochLines(console, monitor),
+        EpochLines(console),
     ]
     if patience is not None:
         found.append(EarlyStopping(f"dev/{monitor}", patience=patience, mode=mode, check_finite=False))
@@ -48,14 +48,11 @@ class StopAtNaN(Callback):
 
 
 class EpochLines(Callback):
-    """Prints one line after each epoch and keeps the history `[{epoch, step, train_loss, dev metrics}]`.
+    """Prints one line after each epoch and keeps the history `[{epoch, step, train_loss, dev metrics}]`."""
 
-    `ValueError` if the dev split cannot give the monitored metric, before anything is chosen by it.
-    """
-
-    def __init__(self, console: Console, monitor: str) -> None:
+    def __init__(self, console: Console) -> None:
         self.history: list[dict[str, float]] = []
-        self._console, self._monitor = console, monitor
+        self._console = console
         self._losses: list[torch.Tensor] = []
 
     def on_train_batch_end(
@@ -75,11 +72,6 @@ class EpochLines(Callback):
         for key, value in trainer.callback_metrics.items():
             if key.startswith("dev/"):
                 row["dev_" + key.removeprefix("dev/")] = value.item()
-        if f"dev_{self._monitor}" not in row:
-            raise ValueError(
-                f"trainer.monitor={self._monitor} has no value on the dev split, which lacks a class that the metric "
-                "needs: choose accuracy, macro_f1 or loss"
-            )
         self.history.append(row)
         rest = "  ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k not in ("epoch", "step"))
         self._console.print(f"epoch {row['epoch']:>2}  step {row['step']:>6}  {rest}", highlight=False)

@@ -47,8 +47,8 @@ def fit(
 ) -> Fitted:
     """Train, then load the checkpoint with the best dev `monitor` into the module.
 
-    `ValueError` when the loss stops being finite, or the dev split cannot give the monitored metric;
-    `KeyboardInterrupt` for Ctrl-C, with the finished epochs' checkpoints in place.
+    `ValueError` when the loss stops being finite; `KeyboardInterrupt` for Ctrl-C, with the finished epochs' checkpoints
+    in place.
     """
     beside = callbacks(checkpoints, monitor=monitor, patience=patience, bar=bar, console=console)
     with _quiet_lightning():
