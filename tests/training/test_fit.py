@@ -62,6 +62,12 @@ def test_one_line_an_epoch_and_the_same_as_history(tmp_path):
     assert fitted.history[-1]["train_loss"] < fitted.history[0]["train_loss"]
 
 
+def test_lines_stand_above_a_progress_bar(tmp_path, capsys):
+    run(module(), batches(), tmp_path, bar=True)
+    lines = [line for line in capsys.readouterr().out.splitlines() if "dev accuracy" in line]
+    assert [line.split()[:2] for line in lines] == [["epoch", "1"], ["epoch", "2"], ["epoch", "3"]]
+
+
 def test_the_best_checkpoint_is_the_one_left_in_the_module(tmp_path):
     trained = module()
     fitted, _ = run(trained, batches(), tmp_path, monitor="loss")

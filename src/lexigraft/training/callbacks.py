@@ -6,6 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from rich import get_console
 from rich.console import Console
 
 LOWER_IS_BETTER = ("loss",)
@@ -24,7 +25,8 @@ def callbacks(checkpoints: Path, *, monitor: str, patience: int | None, bar: boo
             enable_version_counter=False,
         ),
         StopAtNaN(),
-        EpochLines(console),
+        # The bar lives on rich's own console, which alone knows how to print above it.
+        EpochLines(get_console() if bar else console),
     ]
     if patience is not None:
         found.append(EarlyStopping(f"dev/{monitor}", patience=patience, mode=mode, check_finite=False))
@@ -74,4 +76,4 @@ class EpochLines(Callback):
                 row["dev_" + key.removeprefix("dev/")] = value.item()
         self.history.append(row)
         rest = "  ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k not in ("epoch", "step"))
-        self._console.print(f"epoch {row['epoch']:>2}  step {row['step']:>6}  {rest}", highlight=False)
+        self._console.print(f"epoch {row['epoch']:>2}  step {row['step']:>6}  {rest}", highlight=False, soft_wrap=True)
