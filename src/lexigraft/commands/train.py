@@ -1,11 +1,9 @@
 """`lexigraft train`: matrix, transplant, training, evaluation, run folder."""
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -26,7 +24,6 @@ from lexigraft.training.fit import Fitted, fit
 from lexigraft.training.module import ClassificationModule
 from lexigraft.transplant.engine import Transplanted
 from lexigraft.transplant.provenance import summarise
-from lexigraft.vocab.tokenizer import Tokenizer
 
 
 def run(cfg: DictConfig) -> float:
@@ -50,7 +47,7 @@ def run(cfg: DictConfig) -> float:
     clock.lap("tokenizer")
     transplanted = build.transplant(cfg.transplant)(source, tokenizer, cfg.seed)
     matrix = transplanted.matrix
-    summary = summarise(transplanted.provenance, source.rows, matrix.rows, _counts(encoded["train"], tokenizer))
+    summary = summarise(transplanted.provenance, source.rows, matrix.rows, tokenizer.counts(encoded["train"]))
     clock.lap("transplant")
     console.print(coverage_table(summary))
 
@@ -168,12 +165,6 @@ def _open_folder(
         ),
     )
     return folder
-
-
-def _counts(encoded: Sequence[Sequence[int]], tokenizer: Tokenizer) -> np.ndarray:
-    """How often each target token occurs in the train split, int64 [T]."""
-    ids = np.fromiter((i for text in encoded for i in text), np.int64)
-    return np.bincount(ids, minlength=len(tokenizer.vocabulary))
 
 
 def _sizes(

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
@@ -34,10 +33,7 @@ def run(cfg: DictConfig) -> None:
             "transplant.resize=linear is learned in training, so there is nothing to write yet: "
             "use transplant.resize=pca, or `lexigraft train`"
         )
-    counts = None
-    if data:
-        ids = np.concatenate([np.asarray(e, np.int64) for e in target.encode(texts)])
-        counts = np.bincount(ids, minlength=len(target.vocabulary))
+    counts = target.counts(target.encode(texts)) if data else None
     summary = summarise(transplanted.provenance, source.rows, transplanted.matrix.rows, counts)
     console.print(coverage_table(summary))
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tokenizers
 
 from lexigraft.vocab.reading import read_vocabulary
@@ -62,6 +63,11 @@ class Tokenizer:
         except Exception as error:  # the library raises nothing narrower
             raise ValueError(f"this tokenizer cannot encode the texts, choose or train another: {error}") from error
         return [encoding.ids or [self._stand_in] for encoding in encodings]
+
+    def counts(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
+        """How often each of the T tokens occurs in encoded texts, int64 [T]."""
+        ids = np.fromiter((i for text in encoded for i in text), np.int64)
+        return np.bincount(ids, minlength=len(self.vocabulary))
 
     @property
     def pad_id(self) -> int:
