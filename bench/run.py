@@ -1,4 +1,4 @@
-"""The three benchmarks one after the other, each in a process of its own: `make bench`.
+"""The benchmarks one after the other, each in a process of its own: `make bench`.
 
 python bench/run.py           # some minutes, and 4 GB in a temporary folder
 python bench/run.py --small   # seconds, to see that they run; the figures mean nothing
@@ -12,7 +12,12 @@ from pathlib import Path
 BENCHES = {
     "startup.py": ["--runs", "1", "--lines", "2"],
     "matrix.py": ["--gb", "0.01", "--repeats", "1"],
+    "matching.py": ["--size", "2000", "--repeats", "1"],
     "transplant.py": ["--rows", "300", "--source", "500", "--dim", "16", "--repeat", "1"],
+    "omp.py": [
+        *("--atoms", "200", "--dim", "16", "--k", "4", "--rows", "32", "--plain-rows", "8", "--repeat", "1"),
+    ],
+    "neighbours.py": ["--small"],
 }
 
 

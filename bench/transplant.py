@@ -15,11 +15,11 @@ from rich.table import Table
 from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.transplant.engine import Transplant
 from lexigraft.transplant.statistics import mean, normal, zero
-from lexigraft.transplant.subtokens import subtoken_mean
+from lexigraft.transplant.subtokens import subtokens
 from lexigraft.vocab.tokenizer import Tokenizer
 from lexigraft.vocab.vocabulary import Token, Vocabulary
 
-FILLS = {"subtoken_mean": [subtoken_mean, normal], "normal": [normal], "mean": [mean], "zero": [zero]}
+FILLS = {"subtoken_mean": [subtokens, normal], "normal": [normal], "mean": [mean], "zero": [zero]}
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lexigraft import hub
+from lexigraft import network
 from lexigraft.hub import local_path, resolve
 from tests.fixtures.hub_server import COMMIT, hub_serving, isolate_hub
 
@@ -125,7 +125,7 @@ def test_dataset_and_revision_are_named() -> None:
 
 
 def test_a_hub_that_never_answers_costs_seconds_not_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "PROBE_SECONDS", 0.1)
+    monkeypatch.setattr(network, "PROBE_SECONDS", 0.1)
     monkeypatch.setattr("socket.create_connection", _answer_too_late)
     with pytest.raises(FileNotFoundError, match=r"cannot be reached \(no answer within 0.1 s\)"):
         resolve("bert-base-chinese")
@@ -155,7 +155,7 @@ def test_the_proxy_is_what_must_be_reachable(monkeypatch: pytest.MonkeyPatch) ->
         resolve("owner/name")
     monkeypatch.setenv("NO_PROXY", "hub.example")
     monkeypatch.setattr("socket.create_connection", _refuse_and_name_the_host)
-    hub._unreachable.cache_clear()
+    network._unreachable.cache_clear()
     with pytest.raises(FileNotFoundError, match=r"https://hub.example cannot be reached \(hub.example:443\)"):
         resolve("owner/name")
 

@@ -35,8 +35,11 @@ def target_tokenizer(cfg: DictConfig, source: EmbeddingMatrix, texts: Sequence[s
     return instantiate(cfg)(source=source.tokenizer, texts=texts, language=language)
 
 
-def transplant(cfg: DictConfig) -> Callable[[EmbeddingMatrix, Tokenizer, int], Transplanted]:
-    """The method of `conf/transplant/`: `(source, target, seed) -> Transplanted`."""
+def transplant(cfg: DictConfig) -> Callable[..., Transplanted]:
+    """The method of `conf/transplant/`: `(source, target, seed, texts=()) -> Transplanted`.
+
+    The further matrices that it names in `spaces` are read here.
+    """
     return instantiate(cfg)
 
 
@@ -86,7 +89,7 @@ def new_classifier(
                 "table of vectors: use source=hf source.name=..., or another model"
             )
         spec["backbone"], backbone = load_backbone(whole_checkpoint(matrix))
-    model = _assemble(cfg, spec, matrix.rows)
+    model = _assemble(cfg, spec, matrix.rows, transplanted.projection)
     if backbone is not None:
         assert isinstance(model.encoder, Pretrained)
         model.encoder.load_backbone(backbone)
@@ -109,9 +112,11 @@ def _weights(checkpoint: Path) -> dict[str, torch.Tensor]:
     return {name.removeprefix("model."): weight for name, weight in state.items()}
 
 
-def _assemble(cfg: DictConfig, spec: dict[str, Any], rows: torch.Tensor) -> Classifier:
+def _assemble(
+    cfg: DictConfig, spec: dict[str, Any], rows: torch.Tensor, projection: torch.Tensor | None = None
+) -> Classifier:
     embedding = TransplantedEmbedding(
-        rows, spec["pad_id"], project_to=spec["project_to"], dropout=cfg.embedding_dropout
+        rows, spec["pad_id"], project_to=spec["project_to"], projection=projection, dropout=cfg.embedding_dropout
     )
     encoder = instantiate(cfg.encoder)
     encoder = encoder(embedding.dim, config=spec["backbone"]) if _is_pretrained(cfg) else encoder(embedding.dim)

@@ -26,7 +26,7 @@ COMMANDS = {
     "transplant": "write a new embedding matrix, without training",
     "evaluate": "measure a finished run on its own splits or on another file",
     "predict": "classify texts with a finished run",
-    "show": "print the composed config, a finished run, or the options of conf/",
+    "show": "print the composed config, a finished run, a transplant, or the options of conf/",
 }
 
 HELP = f"""\
@@ -79,6 +79,8 @@ flags, anywhere on the line:
 SHOW_HELP = """\
 usage: lexigraft show [GROUP=OPTION ...] [KEY=VALUE ...] [-cn transplant]   the composed config, references resolved
        lexigraft show RUN                                                   a finished run
+       lexigraft show transplant FOLDER                                     how a transplant's rows came out: coverage,
+                                                                            norms, neighbours, what may be wrong
        lexigraft show options [GROUP]                                       the options of conf/
 """
 

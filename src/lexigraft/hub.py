@@ -1,19 +1,19 @@
-"""Where a model or a data set lies on this machine: a local path, a snapshot of the hub, or a download."""
+"""Where a model or a data set lies on this machine: a local path, a snapshot of the hub, or a download.
+
+A model may also be named by the address of a folder on any HTTP server.
+"""
 
 import difflib
 import os
-import socket
-import threading
-import urllib.request
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
-from functools import cache
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
-PROBE_SECONDS = 3.0
-TRUE = {"1", "on", "yes", "true"}
+from lexigraft.network import obstacle
+from lexigraft.web_file import WebFile
+from lexigraft.web_folder import file_address, is_address, mirrored
 
 
 def resolve(
@@ -25,29 +25,48 @@ def resolve(
 ) -> Path:
     """The local path of `name`: a file or folder, else a cached snapshot of the hub, else a download.
 
+    `name` may also be the address of a model's folder on a server, `https://host/path`; there, `files` are needed.
     `files` are glob patterns of what is needed (None: everything); only these are downloaded. A cached
     snapshot that has something for each of them is used without asking the hub; one that has something for
     some of them is used where the hub cannot be reached. Without network the answer comes within seconds.
     Raises `FileNotFoundError`: no such path, not cached and the hub out of reach, or unknown to the hub.
     """
+    if is_address(name):
+        return _of_server(name, kind, revision, files)
     if _looks_like_a_path(name) or Path(name).exists():
         return local_path(name)
     snapshot, complete = _cached(name, kind, revision, files)
     if snapshot is not None and (complete or _holds(snapshot, files, every=True)):
         return snapshot
-    obstacle = _obstacle(endpoint())
-    if obstacle is None:
+    hindrance = obstacle(endpoint())
+    if hindrance is None:
         snapshot = _download(name, kind, revision, files)
     if snapshot is not None and _holds(snapshot, files, every=False):
         return snapshot
     wanted = f"the {kind} {name!r}" + (f" at revision {revision!r}" if revision else "")
-    if obstacle is None:
+    if hindrance is None:
         raise FileNotFoundError(f"{wanted} on {endpoint()} has none of {', '.join(files or ['*'])}")
     hint = _near(name, Path.cwd()) or "give the path of a local folder, or download it once where there is a network"
     raise FileNotFoundError(
         f"{wanted} is neither a folder here ({Path.cwd()}) nor in the hub's cache ({_cache_folder()}), and "
-        f"{obstacle}: {hint}"
+        f"{hindrance}: {hint}"
     )
+
+
+def web_file(name: str, revision: str | None, file: str) -> WebFile | None:
+    """A model's file to be read in pieces: in a folder on a server, or in a commit on the hub; None if `name` is
+    neither (a local path), or `revision` no commit.
+    """
+    if is_address(name):
+        return WebFile(file_address(name, file))
+    local = _looks_like_a_path(name) or Path(name).exists()
+    if local or revision is None or not re.fullmatch("[0-9a-f]{40}", revision):
+        return None
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.utils import build_hf_headers
+
+    hub = endpoint()
+    return WebFile(hf_hub_url(name, file, revision=revision, endpoint=hub), build_hf_headers(), hub)
 
 
 def local_path(path: str | Path) -> Path:
@@ -65,6 +84,19 @@ def local_path(path: str | Path) -> Path:
 def endpoint() -> str:
     """The hub's address: `HF_ENDPOINT`, or huggingface.co."""
     return os.environ.get("HF_ENDPOINT", "").rstrip("/") or "https://huggingface.co"
+
+
+def _of_server(url: str, kind: str, revision: str | None, files: Sequence[str] | None) -> Path:
+    if kind != "model" or files is None:
+        raise ValueError(f"{url} is an address, of which only models are read: give the path of a local folder")
+    if revision is not None:
+        raise ValueError(f"revision={revision} is for models of the hub, but {url} is an address: leave it out")
+    try:
+        return mirrored(url, files)
+    except FileNotFoundError as error:
+        of_hub = re.match(rf"{re.escape(endpoint())}/([^/]+/[^/]+)", url)
+        hint = f"; for the model of the hub, take its name: {of_hub[1]}" if of_hub else ""
+        raise FileNotFoundError(f"{error}{hint}") from error
 
 
 def _looks_like_a_path(name: str) -> bool:
@@ -113,44 +145,6 @@ def _holds(folder: Path, files: Sequence[str] | None, every: bool) -> bool:
     present = [p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()]
     found = [any(fnmatch(p, pattern) for p in present) for pattern in files]
     return all(found) if every else any(found)
-
-
-def _obstacle(url: str) -> str | None:
-    """What stands between this machine and the hub, as half a sentence; None if nothing does."""
-    from huggingface_hub import constants
-
-    for variable in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        if os.environ.get(variable, "").lower() in TRUE:
-            return f"{variable} forbids the network"
-    if constants.HF_HUB_OFFLINE:
-        return "the hub library is in offline mode"
-    return _unreachable(url, tuple(sorted(urllib.request.getproxies().items())))
-
-
-@cache
-def _unreachable(url: str, proxies: tuple[tuple[str, str], ...]) -> str | None:
-    """Whether a connection opens, to the host or to the proxy in front of it; asked once in a process."""
-    target = urlsplit(url)
-    proxy = dict(proxies).get(target.scheme) or dict(proxies).get("all")
-    through = ""
-    if proxy and not urllib.request.proxy_bypass(target.netloc):
-        target = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
-        through = f" through the proxy {target.hostname}"
-    port = target.port or (443 if target.scheme == "https" else 80)
-    outcome: list[str | None] = [f"no answer within {PROBE_SECONDS:g} s"]
-
-    def connect() -> None:
-        try:
-            socket.create_connection((target.hostname, port), timeout=PROBE_SECONDS).close()
-            outcome[0] = None
-        except OSError as error:
-            outcome[0] = error.strerror or str(error)
-
-    # In a thread, because looking up a host's name knows no time limit.
-    thread = threading.Thread(target=connect, daemon=True)
-    thread.start()
-    thread.join(PROBE_SECONDS)
-    return None if outcome[0] is None else f"{url} cannot be reached{through} ({outcome[0]})"
 
 
 def _download(name: str, kind: str, revision: str | None, files: Sequence[str] | None) -> Path:

@@ -1,6 +1,7 @@
 import io
 import json
 
+import numpy as np
 import pytest
 import torch
 from omegaconf import OmegaConf
@@ -8,7 +9,13 @@ from rich.console import Console
 
 from lexigraft.commands import show
 from lexigraft.config.errors import ConfigError
+from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.evaluation.metrics import evaluate_predictions
+from lexigraft.evaluation.transplant_report import TransplantReport
+from lexigraft.transplant.engine import Transplanted
+from lexigraft.transplant.filling import Combination
+from lexigraft.transplant.provenance import ProvenanceBuilder
+from lexigraft.vocab.vocabulary import Vocabulary
 
 PROVENANCE = {
     "command": "lexigraft train seed=3",
@@ -146,3 +153,79 @@ def test_a_folder_written_by_transplant(capsys, run_folder):
 def test_what_is_neither_run_nor_override(tmp_path):
     assert "is not a run folder, nor an override" in problems_of("nowhere")[0]
     assert "it has no provenance.json" in problems_of(str(tmp_path))[0]
+
+
+@pytest.fixture
+def transplanted(tmp_path):
+    """A folder of a transplant whose source is not there any more."""
+    words = ["<pad>", *(f"词{i}" for i in range(60))]
+    source, new = (EmbeddingMatrix(Vocabulary.of_words(words, {"<pad>": "pad"}), torch.randn(61, 8), {}) for _ in "ab")
+    builder = ProvenanceBuilder(61)
+    builder.combine("exact", np.arange(30), Combination.mean_of([[i] for i in range(30)]))
+    builder.combine("omp", np.arange(30, 61), Combination.mean_of([[i, i - 1] for i in range(30, 61)]))
+    new.rows[30] = 0
+    made = Transplanted(new, builder.build(), notes={"omp": {"error": 0.25}})
+    folder = tmp_path / "run" / "transplant"
+    folder.mkdir(parents=True)
+    TransplantReport.of(source, made, np.arange(61)).save(folder)
+    return folder
+
+
+def test_a_transplant_by_its_folder_or_that_of_its_run(capsys, transplanted):
+    out = shown(capsys, "transplant", str(transplanted))
+    assert out == shown(capsys, "transplant", str(transplanted.parent))
+    for part in (
+        "covered by the source",
+        "norms of",
+        "nearest copied tokens, by cosine",
+        "词59",
+        "rows                1 zero",
+        "digits              source: none, target: none",
+        "outliers of source  0 very long",
+        "untrained           ",
+        "unreachable         source 0, target 0",
+        "omp         error 0.25",
+        f"picture             {transplanted / 'transplant.png'}",
+        f"each row            {transplanted / 'provenance.parquet'}",
+        "warning: 1 row of only zeros",
+    ):
+        assert part in out, part
+
+
+def test_a_transplant_without_new_tokens_or_picture(capsys, transplanted):
+    (transplanted / "transplant.png").unlink()
+    file = transplanted / "diagnosis.json"
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"neighbours": []}), "utf-8")
+    out = shown(capsys, "transplant", str(transplanted))
+    assert "nearest" not in out
+    assert "picture" not in out
+
+
+def test_what_holds_no_transplant(tmp_path, transplanted):
+    assert "takes one folder" in problems_of("transplant")[0]
+    assert "there is no folder 'nowhere'" in problems_of("transplant", "nowhere")[0]
+    assert (
+        "holds no diagnosis.json: give a folder that `lexigraft transplant` wrote"
+        in problems_of("transplant", str(tmp_path))[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "says"),
+    [
+        ("diagnosis.json", "{", "diagnosis.json is damaged .*copy the folder again"),
+        (
+            "diagnosis.json",
+            "{}",
+            "diagnosis.json is damaged or of another version .it lacks 'digits'.: transplant again",
+        ),
+        ("summary.json", None, "summary.json is damaged or of another version"),
+    ],
+)
+def test_a_damaged_transplant(transplanted, file, content, says):
+    if content is None:
+        (transplanted / file).unlink()
+    else:
+        (transplanted / file).write_text(content)
+    with pytest.raises(ValueError, match=says):
+        show.run(["transplant", str(transplanted)])

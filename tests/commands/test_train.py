@@ -23,7 +23,7 @@ def test_a_run_leaves_everything_that_the_page_on_outputs_promises(trained):
     assert found >= {
         "config.yaml", "result.json", "provenance.json", "model.json", "metrics.csv",
         "checkpoints/best.ckpt", "checkpoints/last.ckpt",
-        "tokenizer/tokenizer.json", "transplant/summary.json", "transplant/provenance.npz",
+        "tokenizer/tokenizer.json", "transplant/summary.json", "transplant/provenance.parquet",
         "splits/dev.jsonl.gz", "splits/test.jsonl.gz",
         "figures/learning_curve.png", "figures/confusion_dev.png", "figures/confusion_test.png",
     }  # fmt: skip

@@ -18,6 +18,7 @@ from lexigraft.embeddings.checkpoint import read_checkpoint
 from lexigraft.embeddings.write import save_matrix
 from lexigraft.runs.folder import RunFolder
 from lexigraft.training.module import ClassificationModule
+from lexigraft.transplant.auto import Auto
 from lexigraft.transplant.engine import Copy
 from tests.embeddings.test_paddle import parameter
 
@@ -28,6 +29,8 @@ WORDS = ["好", "书", "的", "the", "film", "is"]
 REQUIRED = {
     "data=files": ["data.train=reviews.tsv"],
     "data=hf": ["data.name=reviews"],
+    "data=text": ["data.path=lines.txt"],
+    "source=distilled": ["source.name=bert", "source.dim=8"],
     "source=fasttext": ["source.path=words.vec"],
     "source=glove_text": ["source.path=words.txt"],
     "source=hf": ["source.name=bert"],
@@ -36,9 +39,21 @@ REQUIRED = {
     "source=paddle": ["source.path=words.paddle", "source.vocabulary=rows.txt"],
     "source=word2vec": ["source.path=words.vec"],
     "tokenizer=file": ["tokenizer.name=bert/tokenizer.json"],
+    **{
+        f"transplant={name}": ["transplant.spaces.donor.name=bert"]
+        for name in ("omp", "knn", "procrustes", "landmark", "clp")
+    },
+    "transplant=ofa": ["transplant.spaces.multilingual.path=words.vec"],
+    "transplant=ramen": ["transplant.fill.0.table=aligned.tsv"],
+    "transplant=transtokenization": ["transplant.fill.0.table=aligned.tsv"],
+    "transplant=wechsel": [
+        "transplant.spaces.source_space.path=words.vec",
+        "transplant.spaces.target_space.path=words.vec",
+        "transplant.fill.0.dictionary=dictionary.txt",
+    ],
 }
 TRANSPLANT = ["output=new", "tokenizer.name=bert/tokenizer.json"]
-ONLY_TRANSPLANT = {"data=none"}
+ONLY_TRANSPLANT = {"data=none", "data=text"}
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +80,9 @@ def stand_ins(tmp_path, monkeypatch, checkpoints, bert):
     lines = [f"{word} {' '.join(map(str, row))}" for word, row in zip(WORDS, ROWS)]
     (tmp_path / "words.txt").write_text("\n".join(lines) + "\n")
     (tmp_path / "words.vec").write_text("\n".join(["6 8", *lines]) + "\n")
+    (tmp_path / "lines.txt").write_text("\n".join(f"line {i}" for i in range(100)))
+    (tmp_path / "aligned.tsv").write_text("good\tgood\t20\n")
+    (tmp_path / "dictionary.txt").write_text("".join(f"{word}\t{word}\n" for word in WORDS))
     (tmp_path / "words.paddle").write_bytes(parameter(ROWS))
     write_archive(tmp_path, {"path": "rows.npz", "vocabulary": "rows.txt"})
     return tmp_path
@@ -112,6 +130,9 @@ def build_data(cfg, root, bert, monkeypatch):
             if cfg.data[split]:
                 write_table(root / cfg.data[split], len(cfg.data.classes or "two"))
     data = build.text_data(cfg.data)
+    if cfg.data.get("name") == "text":
+        assert len(data.train) + len(data.dev) == 100
+        return
     assert all(len(split) for split in data.splits().values())
     assert len(data.classes) == len(cfg.data.get("classes") or data.classes) >= 2
 
@@ -132,7 +153,12 @@ def build_tokenizer(cfg, root, bert, monkeypatch):
 
 
 def build_transplant(cfg, root, bert, monkeypatch):
-    matrix = build.transplant(cfg.transplant)(bert, bert.tokenizer, 0).matrix
+    method = build.transplant(cfg.transplant)
+    if isinstance(method, Auto):
+        choice = method(bert, bert.tokenizer, probe=lambda made, seed: float(seed), measure="a seed", told=print)
+        assert choice.report["seeds"] == [0, 1, 2]
+        method = choice.method
+    matrix = method(bert, bert.tokenizer, 0).matrix
     assert matrix.rows.shape == bert.rows.shape
     assert matrix.rows.isfinite().all()
 
@@ -197,7 +223,7 @@ BUILD = {
 
 
 def test_the_number_of_options():
-    assert len(OPTIONS) == 64
+    assert len(OPTIONS) == 89
 
 
 @pytest.mark.parametrize("choice", [f"{option.group}={option.name}" for option in OPTIONS])
@@ -208,7 +234,7 @@ def test_every_option_composes_passes_and_is_built(choice, stand_ins, bert, monk
             checked("train", choice)
         return
     if choice in ONLY_TRANSPLANT:
-        cfg = checked("transplant", choice, *TRANSPLANT)
+        cfg = checked("transplant", choice, *TRANSPLANT, *REQUIRED.get(choice, []))
     else:
         cfg = checked("train", choice, *REQUIRED.get(choice, []))
     BUILD[group](cfg, stand_ins, bert, monkeypatch)

@@ -6,7 +6,18 @@ from rich.table import Table
 
 from lexigraft.data.text_data import Split, TextData
 from lexigraft.evaluation.metrics import evaluate_predictions
-from lexigraft.evaluation.tables import class_table, coverage_table, data_text, result_table, source_text
+from lexigraft.evaluation.tables import (
+    class_table,
+    coverage_table,
+    data_text,
+    findings,
+    neighbours_table,
+    norms_table,
+    notes_text,
+    result_table,
+    source_text,
+    warning_text,
+)
 
 DATA = TextData(
     "reviews",
@@ -77,3 +88,97 @@ def test_data_and_source_tell_their_counts_without_the_zeros() -> None:
     origin = {"name": "lac", "rows": 16034, "dim": 128, "repairs": {"untrained": 4906, "empty": 0}}
     assert source_text(origin) == "source      lac: 16,034 rows of width 128\n            repairs: untrained 4,906"
     assert "\n" not in source_text(origin | {"repairs": {"empty": 0}})
+
+
+def test_coverage_of_output_rows_that_were_made_in_another_way():
+    summary = {
+        "tokens_per_tier": {"omp": 3, "exact": 1},
+        "coverage_of_types": 1.0,
+        "output_tokens_per_tier": {"exact": 1, "normal": 3},
+        "output_coverage_of_types": 0.25,
+    }
+    header, *rows = printed(coverage_table(summary))
+    assert header == ["rows", "made", "by", "tokens", "share", "output", "rows", "share"]
+    assert rows[:3] == [
+        ["omp", "3", "75.0", "%", "0", "0.0", "%"],
+        ["exact", "1", "25.0", "%", "1", "25.0", "%"],
+        ["normal", "0", "0.0", "%", "3", "75.0", "%"],
+    ]
+    assert rows[3][-4:] == ["100.0", "%", "25.0", "%"]
+
+
+def test_source_tells_what_was_fetched():
+    origin = {"name": "bert", "rows": 21128, "dim": 768, "repairs": {}}
+    text = source_text(origin | {"fetched": {"bytes": 93_800_000, "of": 440_449_768}})
+    assert text.splitlines()[1:] == ["            fetched 93.8 MB of 440 MB"]
+    text = source_text(origin | {"fetched": {"bytes": 999, "of": 2_500_000_000}, "repairs": {"zero_rows": 2}})
+    assert text.splitlines()[1:] == ["            fetched 999 bytes of 2.5 GB", "            repairs: zero rows 2"]
+
+
+def test_notes_of_the_steps():
+    summary = {"notes": {"omp": {"atoms": 16000, "error": 0.25, "skipped": 0}, "output": "not used", "knn": {}}}
+    assert notes_text(summary).splitlines() == ["omp         atoms 16,000, error 0.25", "output      not used"]
+    assert notes_text({}) == ""
+
+
+def test_a_warning_is_plain_in_a_file_and_its_brackets_are_kept():
+    file = io.StringIO()
+    Console(file=file, width=20, soft_wrap=True).print(warning_text("2 rows of [b]donor[/b] longer than the others"))
+    assert file.getvalue() == "warning: 2 rows of [b]donor[/b] longer than the others\n"
+
+
+def test_norms():
+    header, source, tier = printed(
+        norms_table({
+            "source": {"rows": 1200, "low": 0.123456, "median": 1, "high": 12.3456},
+            "omp": {"rows": 7, "low": 1, "median": 2, "high": 3},
+        })
+    )  # fmt: skip
+    assert header == ["norms", "of", "rows", "5", "%", "median", "95", "%"]
+    assert source == ["source", "1,200", "0.1235", "1", "12.35"]
+    assert tier[:2] == ["omp", "7"]
+
+
+def test_neighbours_stand_below_one_another_whatever_their_script():
+    near = [{"token": "店", "cosine": 0.7379}, {"token": "[red]", "cosine": -0.1}]
+    far = [{"token": "hotel", "cosine": 1.0}, {"token": "酒", "cosine": 0.5}]
+    rows = [{"token": "酒店", "tier": "omp", "nearest": near}, {"token": "[b]inn", "tier": "knn", "nearest": far}]
+    file = io.StringIO()
+    Console(file=file, width=80).print(neighbours_table(rows))
+    one, other = file.getvalue().splitlines()[3:5]
+    assert one.split() == ["酒店", "omp", "店", "0.74", "[red]", "-0.10"]
+    assert other.split() == ["[b]inn", "knn", "hotel", "1.00", "酒", "0.50"]
+    assert one.index("[red]") + 3 == other.index("酒")  # three wide characters stand before it, of two cells each
+    assert "seen" not in file.getvalue()
+    header, first, _ = printed(neighbours_table([row | {"occurrences": 4322} for row in rows]))
+    assert header[:5] == ["new", "token", "made", "by", "seen"]
+    assert first[2] == "4,322"
+
+
+def test_findings_tell_the_unremarkable_too():
+    rows = {
+        "zero_rows": 1,
+        "not_finite_rows": 0,
+        "duplicate_rows": {"copies_of_one_source_row": 1659, "sums_of_the_same_rows": 2, "accidental": 3},
+    }
+    none = {"long": 0, "close": 0, "not_finite": 0, "longest": [], "closest": []}
+    diagnosis = {
+        "digits": {"source": "single digits", "target": None},
+        "outliers": {"donor": none | {"long": 1, "longest": [{"token": "》", "times_the_median": 9}]}, "source": none},
+        "untrained": {
+            "tokens": 2,
+            "of": 9,
+            "new_rows": 1,
+            "worst": [{"token": "a", "why": ""}, {"token": "b", "why": ""}],
+        },
+        "unreachable": {"source": {"tokens": 7, "examples": ["##中"]}, "target": {"tokens": 0, "examples": []}},
+    }
+    found = dict(findings(rows | {"output_rows": rows}, diagnosis))
+    assert found["rows"] == found["output rows"]
+    assert "1 zero" in found["rows"]
+    assert "1,659 copies of one source row" in found["rows"]
+    assert found["digits"] == "source: single digits, target: none"
+    assert found["outliers of donor"] == "1 very long, 0 close to all others, 0 not finite (》)"
+    assert found["outliers of source"].endswith("0 not finite")
+    assert found["untrained"] == "2 source tokens, 1 new rows made of them (a b)"
+    assert found["unreachable"] == "source 7 (##中), target 0"

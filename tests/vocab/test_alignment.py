@@ -1,11 +1,10 @@
 """Alignment of two vocabularies: against byte truth for every pair of families, by properties, and by known traps."""
 
-import gzip
-import json
 import os
 import re
+import string
+import unicodedata
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +17,10 @@ from lexigraft.vocab.alignment import TIERS, align
 from lexigraft.vocab.tokenizer import Tokenizer
 from lexigraft.vocab.vocabulary import Token, Vocabulary
 from tests.fixtures.tokenizers import FAMILIES
+from tests.vocab.real import REAL, needs_real_vocabularies, real_tokenizer
 
-SPACELESS = re.compile("[\u2e80-\u312f\u3400-\u9fff\uff00-\uffef]")
+HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]")
+SPACELESS = re.compile("[\u0e00-\u109f\u1780-\u17ff\u2e80-\u312f\u3400-\u9fff\uf900-\ufaff\uff00-\uffef]")
 
 
 def tiers(source: Vocabulary, target: Vocabulary, **options: bool) -> list[str]:
@@ -47,19 +48,22 @@ def library_byte_table() -> dict[str, int]:
     return found
 
 
-def truth(family: str, tokenizer: Tokenizer) -> dict[int, tuple[bytes, bool | None]]:
+Truth = dict[int, tuple[bytes, bool | None]]
+
+
+def truth(family: str, tokenizer: Tokenizer) -> Truth:
     """Id -> (bytes, starts_word) of every ordinary token, after the rules of the family's publication."""
     table = library_byte_table()
     special = {t.content for t in tokenizer.backend.get_added_tokens_decoder().values()}
-    found: dict[int, tuple[bytes, bool | None]] = {}
+    found: Truth = {}
     for content, i in tokenizer.backend.get_vocab().items():
         if content in special:
             continue
         if family == "wordpiece":
             text, starts = content.removeprefix("##"), None if content.startswith("##") else True
-            joined = re.match(r"\w", text) and not SPACELESS.match(text)
+            joined = not HAN.match(text) and not is_mark(text[:1])  # BERT isolates Han characters and marks alone
             found[i] = (text.encode(), False) if starts is None else (text.encode(), True if joined else None)
-        elif family == "byte_bpe":
+        elif family in ("byte_bpe", "tiktoken_bpe"):
             surface = bytes(table[symbol] for symbol in content)
             found[i] = (surface[1:], True) if surface.startswith(b" ") else (surface, False)
         elif family in ("sp_bpe", "unigram"):
@@ -71,6 +75,11 @@ def truth(family: str, tokenizer: Tokenizer) -> dict[int, tuple[bytes, bool | No
     return found
 
 
+def is_mark(character: str) -> bool:
+    """Whether BERT takes it for punctuation: any ASCII sign, and Unicode's class P."""
+    return character in string.punctuation or unicodedata.category(character).startswith("P")
+
+
 def comparable_or_equal(a: tuple[bytes, bool | None], b: tuple[bytes, bool | None]) -> bool:
     """Whether two true tokens are the same: bytes equal, and flags too wherever both mean something."""
     spaceless = SPACELESS.match(a[0].decode(errors="replace"))
@@ -80,16 +89,22 @@ def comparable_or_equal(a: tuple[bytes, bool | None], b: tuple[bytes, bool | Non
 @pytest.mark.parametrize(("source_family", "target_family"), list(permutations(FAMILIES, 2)))
 def test_precision_and_recall_against_byte_truth(tokenizers_by_family, source_family, target_family):
     source, target = tokenizers_by_family[source_family], tokenizers_by_family[target_family]
-    true_source, true_target = truth(source_family, source), truth(target_family, target)
+    check_against_truth(source, truth(source_family, source), target, truth(target_family, target))
+
+
+def check_against_truth(source: Tokenizer, true_source: Truth, target: Tokenizer, true_target: Truth) -> None:
+    """Precision 1.00 and recall >= 0.99, and the very same token is preferred to one that is only comparable."""
     by_bytes: dict[bytes, list[tuple[bytes, bool | None]]] = {}
-    for key in true_source.values():
-        by_bytes.setdefault(key[0], []).append(key)
+    for i, key in true_source.items():
+        if i not in source.vocabulary.unreachable:
+            by_bytes.setdefault(key[0], []).append(key)
     found = align(source.vocabulary, target.vocabulary, normalised=False)
 
+    true_target = {i: key for i, key in true_target.items() if i not in target.vocabulary.unreachable}
     matched = {i for i in true_target if found.source_id[i] >= 0}
     wrong = [i for i in matched if not comparable_or_equal(true_source[int(found.source_id[i])], true_target[i])]
     assert wrong == []  # precision 1.00
-    exact = [i for i in matched if TIERS[found.tier[i]] == "exact"]
+    exact = {i for i in matched if TIERS[found.tier[i]] == "exact"}
     assert all(true_source[int(found.source_id[i])] == true_target[i] for i in exact)
 
     findable = {
@@ -98,8 +113,36 @@ def test_precision_and_recall_against_byte_truth(tokenizers_by_family, source_fa
     assert len(findable) >= 5
     assert len(matched & findable) / len(findable) >= 0.99
     # Where the very same token exists, it is the one that is found.
-    same = {i for i in findable if true_target[i] in by_bytes[true_target[i][0]]}
-    assert same == set(exact)
+    assert exact == {i for i in findable if true_target[i] in by_bytes[true_target[i][0]]}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_truth_is_what_tokens_stand_for_in_running_text(tokenizers_by_family, corpus, family):
+    tokenizer = tokenizers_by_family[family]
+    check_truth_in_texts(tokenizer, truth(family, tokenizer), corpus)
+
+
+def check_truth_in_texts(tokenizer: Tokenizer, true: Truth, texts: list[str]) -> None:
+    """What a token covers of a text, by the library's own offsets, is its bytes, behind a space if it starts a word."""
+    seen = set()
+    for text in texts:
+        encoding = tokenizer.backend.encode(text, add_special_tokens=False)
+        for i, (begin, end) in zip(encoding.ids, encoding.offsets):
+            covered = text[begin:end]
+            if (
+                i not in true
+                or unicodedata.normalize("NFKC", covered) != covered
+                or "\ufffd" in true[i][0].decode(errors="replace")
+            ):  # folded, or a part of a character
+                continue
+            surface, starts = true[i]
+            assert covered.lstrip(" ").encode() == surface
+            if starts:
+                assert covered.startswith(" ") or begin == 0 or not text[begin - 1].isalnum()
+            elif starts is False:
+                assert not covered.startswith(" ")
+            seen.add(i)
+    assert len(seen) > 50
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -141,22 +184,18 @@ def test_identity(vocabulary):
     found = align(vocabulary, vocabulary)
     for i, token in enumerate(vocabulary):
         j = int(found.source_id[i])
-        if token.role == "unused":
-            assert j == -1
-        elif token.role is not None:
-            assert vocabulary[j].role == token.role
-        else:
-            assert j == i
-            assert TIERS[found.tier[i]] == "exact"
+        assert j == i  # `unused` ids too, so that every row of an identity transplant is copied
+        assert TIERS[found.tier[i]] == ("exact" if token.role in (None, "unused") else "role")
 
 
 @given(vocabularies)
-def test_among_copies_the_real_token_and_the_lowest_id_win(vocabulary):
+def test_among_copies_one_of_the_same_kind_and_the_lowest_id_win(vocabulary):
     target = Vocabulary((Token(b"", None, "unused"),) * len(vocabulary) + vocabulary.tokens)  # no id is shared
     for i, j in enumerate(ids(vocabulary, target)[len(vocabulary) :]):
         if vocabulary[i].role is None:
             twins = [k for k, t in enumerate(vocabulary) if t.role is None and key(t) == key(vocabulary[i])]
-            assert j == min(twins, key=lambda k: (vocabulary[k].byte_fallback, k))
+            of_bytes = vocabulary[i].byte_fallback
+            assert j == min(twins, key=lambda k: (vocabulary[k].byte_fallback is not of_bytes, k))
 
 
 @given(vocabularies, vocabularies)
@@ -166,7 +205,9 @@ def test_exact_matches_are_symmetric_and_bytes_always_agree(a, b):
         j = int(forth.source_id[i])
         tier = TIERS[forth.tier[i]]
         assert (j == -1) == (tier == "none")
-        if tier in ("exact", "surface"):
+        if token.role == "unused":
+            assert tier == "none" or (i == j and a[j].role == "unused")
+        elif tier in ("exact", "surface"):
             assert key(a[j])[0] == key(token)[0]
             assert a[j].role is None
         if tier == "exact":
@@ -194,11 +235,11 @@ def test_the_symbol_of_a_byte_is_not_a_letter(byte_bpe, sp_bpe):
     assert found.source_id[source] == sp_bpe.backend.token_to_id("<0xFC>")
 
 
-def test_byte_pieces_lose_to_real_tokens():
+def test_byte_pieces_lose_to_real_tokens_except_as_byte_pieces():
     source = Vocabulary((Token(b"A", False, byte_fallback=True), Token(b"\xfc", False, byte_fallback=True),
                          Token(b"A", False)))  # fmt: skip
     target = Vocabulary((Token(b"A", False), Token(b"\xfc", False), Token(b"A", False, byte_fallback=True)))
-    assert ids(source, target) == [2, 1, 2]
+    assert ids(source, target) == [2, 1, 0]
 
 
 def test_parts_of_characters_do_not_collapse():
@@ -274,6 +315,38 @@ def test_other_special_tokens_match_by_their_name():
     assert tiers(Vocabulary((extra,)), Vocabulary((extra, Token(b"<x>", None, "special:<x>")))) == ["role", "none"]
 
 
+def test_pairs_come_before_roles():
+    eos, turn = Token(b"</s>", None, "eos"), Token(b"<|turn|>", None, "special:<|turn|>")
+    source = Vocabulary((Token(b"end", False), Token(b"end", True), eos, turn, Token(b"</s>", True)))
+    target = Vocabulary(
+        (Token(b"<end>", None, "eos"), Token(b"[SEP]", None, "sep"), Token(b"<|t|>", None, "special:t"))
+    )
+    assert ids(source, target) == [2, 2, -1]
+    found = align(source, target, pairs={"[SEP]": "<|turn|>", "<|t|>": "end", "<end>": "</s>"})
+    assert found.source_id.tolist() == [2, 3, 1]  # of the ordinary ones, that which starts a word
+    assert [TIERS[t] for t in found.tier] == ["role"] * 3
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        ({"[SPE]": "</s>"}, r"the target has no special token '\[SPE\]' to pair: did you mean '\[SEP\]'\?"),
+        ({"word": "</s>"}, "the target has no special token 'word' to pair$"),
+        ({"[SEP]": "</S>"}, r"the source has no token '</S>' to pair '\[SEP\]' with: did you mean '</s>'\?"),
+    ],
+)
+def test_pairs_of_tokens_that_are_not_there(pairs, message):
+    source = Vocabulary((Token(b"</s>", None, "eos"), Token(b"", None, "unused")))
+    target = Vocabulary((Token(b"[SEP]", None, "sep"), Token(b"word", True)))
+    with pytest.raises(ValueError, match=message):
+        align(source, target, pairs=pairs)
+
+
+def test_unused_ids_match_themselves_alone():
+    unused = Token(b"", None, "unused")
+    assert ids(Vocabulary((unused, unused)), Vocabulary((Token(b"a", True), unused, unused))) == [-1, 1, -1]
+
+
 def test_what_the_sources_normalizer_folds():
     backend = Backend(models.WordPiece({"[UNK]": 0, "zurich": 1, "the": 2, "##the": 3, ",": 4}, unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -303,24 +376,19 @@ def test_copies_of_one_token_are_one():
 # ---- real vocabularies, only where LEXIGRAFT_DATA holds them ----
 
 
-@pytest.mark.skipif("LEXIGRAFT_DATA" not in os.environ, reason="an addition: needs real vocabularies")
-def test_bert_and_gpt2():
-    folder = Path(os.environ["LEXIGRAFT_DATA"]) / "vocab"
-    lines = (folder / "bert-base-chinese.vocab.txt").read_text(encoding="utf-8").split("\n")
-    backend = Backend(models.WordPiece({line: i for i, line in enumerate(lines) if line}, unk_token="[UNK]"))
-    backend.normalizer = normalizers.BertNormalizer()
-    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    bert = Tokenizer.of_backend(backend)
-    entries = json.loads(gzip.decompress((folder / "gpt2.encoder.json.gz").read_bytes()))
-    merges = gzip.decompress((folder / "gpt2.vocab.bpe.gz").read_bytes()).decode().split("\n")[1:]
-    backend = Backend(models.BPE(entries, [tuple(m.split()) for m in merges if m]))
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.add_special_tokens(["<|endoftext|>"])
-    gpt2 = Tokenizer.of_backend(backend)
+@needs_real_vocabularies
+@pytest.mark.parametrize(("source_name", "target_name"), list(permutations(REAL, 2)))
+def test_real_vocabularies_against_byte_truth(source_name, target_name):
+    folder = os.environ["LEXIGRAFT_DATA"]
+    source, target = (real_tokenizer(folder, name) for name in (source_name, target_name))
+    check_against_truth(source, truth(REAL[source_name], source), target, truth(REAL[target_name], target))
 
-    found = align(bert.vocabulary, gpt2.vocabulary, normalised=False)
-    for i in np.flatnonzero(found.tier > TIERS.index("role")):
-        assert bert.vocabulary[int(found.source_id[i])].surface == gpt2.vocabulary[int(i)].surface
-        assert int(found.source_id[i]) not in bert.vocabulary.unreachable
+
+@needs_real_vocabularies
+def test_entries_of_bert_that_are_never_produced():
+    bert = real_tokenizer(os.environ["LEXIGRAFT_DATA"], "bert-base-chinese").vocabulary
+    gpt2 = real_tokenizer(os.environ["LEXIGRAFT_DATA"], "gpt2").vocabulary
+    assert len(bert.unreachable) > 7000
+    found = align(bert, gpt2, normalised=False)
     assert found.counts()["exact"] > 3000
-    assert len(bert.vocabulary.unreachable) > 7000
+    assert not bert.unreachable & set(found.source_id.tolist())

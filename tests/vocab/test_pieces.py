@@ -7,7 +7,7 @@ from tokenizers import Tokenizer as Backend
 from tokenizers import models, normalizers, pre_tokenizers
 
 from lexigraft.vocab.reading import read_vocabulary
-from lexigraft.vocab.vocabulary import Token
+from lexigraft.vocab.vocabulary import Token, Vocabulary
 
 
 def contents(tokenizer, token: Token) -> list[str]:
@@ -21,7 +21,7 @@ def spelled(tokenizer, token: Token) -> bytes:
     )
 
 
-@pytest.mark.parametrize("family", ["byte_bpe", "sp_bpe", "unigram"])
+@pytest.mark.parametrize("family", ["byte_bpe", "tiktoken_bpe", "sp_bpe", "unigram"])
 @pytest.mark.parametrize(
     "token",
     [
@@ -44,7 +44,7 @@ def test_pieces_spell_the_surface_and_its_boundary(tokenizers_by_family, family,
     assert spelled(tokenizers_by_family[family], token) == expected
 
 
-@pytest.mark.parametrize("family", ["byte_bpe", "sp_bpe", "unigram", "wordpiece"])
+@pytest.mark.parametrize("family", ["byte_bpe", "tiktoken_bpe", "sp_bpe", "unigram", "wordpiece"])
 def test_every_ordinary_token_can_be_spelled_by_its_own_tokenizer(tokenizers_by_family, family):
     vocabulary = tokenizers_by_family[family].vocabulary
     empty = [t for t in vocabulary if t.role is None and not vocabulary.segment(t)]
@@ -115,6 +115,38 @@ def test_incomplete_byte_entries_spell_nothing():
     segment = read_vocabulary(backend, {}).segment
     assert segment(Token(b"\xe4", False)) == [1]
     assert segment(Token(b"\xe4\xb8", False)) == []
+
+
+@pytest.mark.parametrize(
+    "family", ["byte_bpe", "tiktoken_bpe", "sp_bpe", "unigram", "wordpiece", "characters", "words"]
+)
+def test_all_at_once_is_each_by_itself(tokenizers_by_family, family):
+    vocabulary = tokenizers_by_family[family].vocabulary
+    others = ("byte_bpe", "wordpiece", "sp_bpe")
+    tokens = [token for other in others for token in list(tokenizers_by_family[other].vocabulary)[::7]]
+    assert vocabulary.segment_all(tokens) == [vocabulary.segment(token) for token in tokens]
+    assert vocabulary.segment_all([]) == []
+
+
+def test_vocabularies_with_another_way_to_cut_or_none():
+    tokens = [Token(b"a", True), Token(b"b", True)]
+    assert Vocabulary((), segment=lambda token: [len(token.surface)]).segment_all(tokens) == [[1], [1]]
+    assert Vocabulary(()).segment_all(tokens) == [[], []]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        models.WordLevel({"ab": 0}, unk_token="<none>"),
+        models.WordPiece({"ab": 0, "##b": 1}, unk_token="[UNK]"),
+        models.Unigram([("ab", -1.0), ("b", -2.0)], unk_id=None, byte_fallback=False),
+        models.BPE({"a": 0, "b": 1, "ab": 2}, [("a", "b")]),
+    ],
+)
+def test_a_model_without_an_unknown_token_does_not_fail(model):
+    segment = read_vocabulary(Backend(model), {}).segment
+    assert segment(Token(b"ab", False)) or segment(Token(b"ab", True)) or segment(Token(b"ab", None))
+    assert segment(Token(b"xb", None)) == segment(Token(b"x", True)) == segment(Token(b"x", False)) == []
 
 
 def test_pieces_survive_pickling(byte_bpe):

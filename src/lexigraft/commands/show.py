@@ -1,4 +1,4 @@
-"""`lexigraft show`: the composed config, a finished run, or the options of conf/."""
+"""`lexigraft show`: the composed config, a finished run, a transplant, or the options of conf/."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +13,22 @@ from lexigraft.config.compose import extend_conf, jobs, loader
 from lexigraft.config.errors import ConfigError, did_you_mean, nearest
 from lexigraft.config.flags import split
 from lexigraft.config.preflight import SCHEMAS, check_schema, without_hydra
-from lexigraft.evaluation.tables import class_table, coverage_table, result_table
+from lexigraft.evaluation.tables import (
+    class_table,
+    coverage_table,
+    findings,
+    neighbours_table,
+    norms_table,
+    notes_text,
+    result_table,
+    warning_text,
+)
 from lexigraft.runs.folder import read_json
 
+DIAGNOSED = {
+    "summary.json": ("tokens_per_tier", "coverage_of_types", "duplicate_rows"),
+    "diagnosis.json": ("digits", "norms", "outliers", "untrained", "neighbours", "unreachable", "warnings"),
+}
 SHOWN_VERSIONS = ("python", "torch", "pytorch-lightning", "transformers")
 
 
@@ -24,6 +37,8 @@ def run(words: Sequence[str]) -> None:
     console = Console(soft_wrap=True, highlight=False)
     if words and words[0] == "options":
         show_options(console, words[1:])
+    elif words and words[0] == "transplant":
+        show_transplant(console, words[1:])
     elif len(words) == 1 and "=" not in words[0] and not words[0].startswith(("-", "~")):
         show_run(console, Path(words[0]))
     else:
@@ -86,6 +101,47 @@ def show_run(console: Console, folder: Path) -> None:
         console.print(f"{name:<12}{value}", markup=False)
     if not result and (folder / "checkpoints").is_dir():
         console.print("unfinished: the run ended before it wrote result.json")
+
+
+def show_transplant(console: Console, words: Sequence[str]) -> None:
+    """What was found out about a transplant when it was made; its source need not be there any more."""
+    if len(words) != 1:
+        raise ConfigError(
+            "show transplant takes one folder, that which `lexigraft transplant` or `lexigraft train` wrote"
+        )
+    given = Path(words[0])
+    if not given.is_dir():
+        raise ConfigError(f"there is no folder '{given}': give one that `lexigraft transplant` or `train` wrote")
+    found = [folder for folder in (given, given / "transplant") if (folder / "diagnosis.json").is_file()]
+    if not found:
+        raise ConfigError(
+            f"'{given}' holds no diagnosis.json: give a folder that `lexigraft transplant` wrote, or a run folder"
+        )
+    folder = found[0]
+    summary, diagnosis = (_whole(folder / name, keys) for name, keys in DIAGNOSED.items())
+    console.print(f"[bold]{folder}[/bold]")
+    console.print(coverage_table(summary))
+    console.print(norms_table(diagnosis["norms"]))
+    if diagnosis["neighbours"]:
+        console.print(neighbours_table(diagnosis["neighbours"]))
+    for name, value in findings(summary, diagnosis):
+        console.print(f"{name:<20}{value}", markup=False)
+    if notes := notes_text(summary):
+        console.print(notes, markup=False)
+    for name in ("transplant.png", "provenance.parquet"):
+        if (folder / name).is_file():
+            console.print(f"{'picture' if name.endswith('png') else 'each row':<20}{folder / name}", markup=False)
+    for warning in diagnosis["warnings"]:
+        console.print(warning_text(warning))
+
+
+def _whole(file: Path, keys: tuple[str, ...]) -> dict[str, Any]:
+    """A JSON file with all of these keys; `ValueError` where it lacks one."""
+    content = read_json(file) if file.is_file() else {}
+    lacking = [key for key in keys if key not in content]
+    if lacking:
+        raise ValueError(f"{file} is damaged or of another version (it lacks {lacking[0]!r}): transplant again")
+    return content
 
 
 def _read(file: Path) -> dict[str, Any]:

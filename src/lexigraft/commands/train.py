@@ -10,20 +10,19 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from lexigraft import build
+from lexigraft.commands.choosing import transplant_of
 from lexigraft.data.datamodule import TextDataModule
 from lexigraft.data.save import save_splits
 from lexigraft.data.text_data import Split, TextData
-from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.evaluation.inference import class_probabilities
 from lexigraft.evaluation.metrics import evaluate_predictions
 from lexigraft.evaluation.plots import plot_confusion, plot_curve
-from lexigraft.evaluation.tables import coverage_table, data_text, result_table, source_text
+from lexigraft.evaluation.tables import data_text, result_table, source_text
+from lexigraft.evaluation.transplant_report import TransplantReport
 from lexigraft.runs.folder import RunFolder, require_writable, write_json
 from lexigraft.runs.manifest import manifest
 from lexigraft.training.fit import Fitted, fit
 from lexigraft.training.module import ClassificationModule
-from lexigraft.transplant.engine import Transplanted
-from lexigraft.transplant.provenance import summarise
 
 
 def run(cfg: DictConfig) -> float:
@@ -45,15 +44,19 @@ def run(cfg: DictConfig) -> float:
     tokenizer = build.target_tokenizer(cfg.tokenizer, source, data.train.texts, data.language)
     encoded = {name: tokenizer.encode(split.texts, cfg.trainer.max_tokens) for name, split in splits.items()}
     clock.lap("tokenizer")
-    transplanted = build.transplant(cfg.transplant)(source, tokenizer, cfg.seed)
-    matrix = transplanted.matrix
-    summary = summarise(transplanted.provenance, source.rows, matrix.rows, tokenizer.counts(encoded["train"]))
+    method, tried = transplant_of(cfg, source, tokenizer, data, console)
+    transplanted = method(source, tokenizer, cfg.seed, data.train.texts)
+    report = TransplantReport.of(
+        source, transplanted, tokenizer.counts(encoded["train"]), getattr(method, "spaces", None)
+    )
     clock.lap("transplant")
-    console.print(coverage_table(summary))
+    report.print(console)
 
     pl.seed_everything(cfg.seed, workers=True, verbose=False)
     model, spec = build.new_classifier(cfg.model, transplanted, data.classes)
-    folder = _open_folder(cfg, data, source, transplanted, summary, spec)
+    folder = _open_folder(cfg, data, report, spec)
+    if tried is not None:
+        write_json(folder.transplant / "auto.json", tried)
     batches = TextDataModule(
         encoded,
         {name: split.labels for name, split in splits.items()},
@@ -135,23 +138,15 @@ def _train(
     )
 
 
-def _open_folder(
-    cfg: DictConfig,
-    data: TextData,
-    source: EmbeddingMatrix,
-    transplanted: Transplanted,
-    summary: dict[str, Any],
-    spec: dict[str, Any],
-) -> RunFolder:
+def _open_folder(cfg: DictConfig, data: TextData, report: TransplantReport, spec: dict[str, Any]) -> RunFolder:
     """A new run folder with all that is known before training."""
-    tokenizer = transplanted.matrix.tokenizer
+    tokenizer = report.transplanted.matrix.tokenizer
     assert tokenizer is not None
     folder = RunFolder.create(Path(cfg.output_root), cfg.experiment, OmegaConf.to_yaml(cfg))
     write_json(folder.model, spec)
     tokenizer.save(folder.tokenizer)
     save_splits(data, folder.splits)
-    write_json(folder.transplant / "summary.json", summary)
-    transplanted.provenance.save(folder.transplant / "provenance.npz")
+    report.save(folder.transplant)
     write_json(
         folder.provenance,
         manifest(
@@ -160,7 +155,7 @@ def _open_folder(
                 "name": data.name,
                 "sha256": {name: split.fingerprint() for name, split in data.splits().items()},
             },
-            source=source.origin,
+            source=report.source.origin,
             target={"tokens": len(tokenizer.vocabulary), "sha256": tokenizer.vocabulary.fingerprint()},
         ),
     )

@@ -26,11 +26,14 @@ def groups(folder: Path) -> list[str]:
 
 
 def options(folder: Path, group: str | None = None) -> list[Option]:
-    """Options of `group` in `folder`, or of all its groups; primary configs such as train.yaml are not options."""
+    """Options of `group` in `folder`, or of all its groups.
+
+    Primary configs such as train.yaml are no options, nor are files that begin with `_`, which options have in common.
+    """
     found = []
     for path in sorted(folder.rglob("*.yaml")):
         name = path.relative_to(folder).parent.as_posix()
-        if name != "." and group in (None, name):
+        if name != "." and group in (None, name) and not path.stem.startswith("_"):
             found.append(Option(name, path.stem, describe(path), path))
     return found
 

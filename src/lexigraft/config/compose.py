@@ -162,6 +162,8 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> lis
         return [_unknown_option(error)]
     text = str(error)
     if match := re.search(r"Could not override '([^']+)'", text):
+        if "@" in match[1]:
+            return [_unknown_package(match[1], text)]
         if "/" in match[1] or "No match in the defaults list" in text:
             return [_unknown_group(match[1], config_name)]
         if unknown := _unknown_keys(config_name, overrides):
@@ -191,6 +193,15 @@ def _unknown_group(group: str, config_name: str) -> str:
     if group in known:
         return f"'{group}' is not a part of {config_name}.yaml, which the command line asks to change"
     return f"unknown group '{group}' in the command line{did_you_mean(*nearest(group, known))}"
+
+
+def _unknown_package(choice: str, text: str) -> str:
+    """Of an option for a place that the config does not have, such as `source@transplant.spaces.donr`."""
+    group = choice.partition("@")[0]
+    listed = re.search(r"Did you mean to override (?:one of )?(.+?)\??$", text, re.MULTILINE)
+    places = [name for name in (listed[1].split(", ") if listed else []) if name.startswith(f"{group}@")]
+    hint = did_you_mean(*nearest(choice, places)) or f"; write +{choice}=... to give this config a new part"
+    return f"'{choice}' is not a part of this config{hint}"
 
 
 def _unknown_keys(config_name: str, overrides: Sequence[str]) -> list[str]:

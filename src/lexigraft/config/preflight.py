@@ -21,6 +21,8 @@ from lexigraft.config.signatures import target_problems
 
 SCHEMAS: dict[str, type] = {"train": TrainConfig, "transplant": TransplantConfig}
 
+# Texts without labels serve a transplant, never a classifier.
+PLAIN_TEXT = "lexigraft.data.plain_text.load"
 # Groups whose node is built as a whole, by its `_target_`.
 GROUPS = ("data", "source", "tokenizer", "transplant", "finetune", "optimizer", "scheduler", "logger")
 
@@ -93,6 +95,8 @@ def _without_target(values: Node, schema: type, where: Where) -> list[str]:
         values = {key: node for key, node in values.items() if key != "data"}
     elif values["data"].keys() <= {"root"}:
         return ["data=none has no texts to train on: choose another, see lexigraft show options data"]
+    elif schema is TrainConfig and values["data"].get("_target_") == PLAIN_TEXT:
+        return ["data=text has no labels to train on: choose another, see lexigraft show options data"]
     nodes: dict[KeyPath, Node] = {(key,): node for key, node in values.items() if key in GROUPS}
     nodes |= {("model", key): values["model"][key] for key in ("encoder", "pooling") if "model" in values}
     return [

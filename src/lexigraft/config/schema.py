@@ -105,6 +105,9 @@ class TransplantConfig(Closed):
     transplant: Node
     output: Text
     seed: Seed
+    write: Literal["auto", "checkpoint", "matrix"]
+    shard_gb: Annotated[Number, Field(gt=0)]
+    pad_to_multiple_of: Count
 
 
 def schema_problems(values: Node, schema: type, where: Where) -> tuple[Node, list[str]]:

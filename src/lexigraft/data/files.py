@@ -96,7 +96,7 @@ def read_table(path: Path, text: str, label: str) -> Table:
     suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if suffix not in SUFFIXES:
         raise ValueError(f"{path}: unknown kind of file; {', '.join(SUFFIXES)} are expected, plain or with .gz")
-    lines, broken = _decode(path)
+    lines, broken = decoded_lines(path)
     if not any(line.strip() for line in lines):
         raise ValueError(f"{path} is empty; a header and rows are expected")
     records = {".tsv": _tsv, ".csv": _csv, ".jsonl": _jsonl}[suffix](path, lines)
@@ -105,7 +105,7 @@ def read_table(path: Path, text: str, label: str) -> Table:
     return table
 
 
-def _decode(path: Path) -> tuple[list[str], int]:
+def decoded_lines(path: Path) -> tuple[list[str], int]:
     """Lines without a byte order mark, and how many of them were not UTF-8."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()

@@ -1,4 +1,4 @@
-"""The word embeddings of a model on disk or on the hub, of which only the matrix itself is read."""
+"""The word embeddings of a model on disk, on the hub or on a web server, of which only the matrix itself is read."""
 
 from pathlib import Path
 from typing import Any
@@ -58,9 +58,11 @@ _BIAS_NAMES = (
 
 
 def read_checkpoint(name: str, revision: str | None = None, tensor: str | None = None) -> EmbeddingMatrix:
-    """The input embeddings of a local folder or a hub name, with the output head's rows and bias where it has them.
+    """The input embeddings of a model, with the output head's rows and bias where it has them.
 
-    Only the tensors returned are read (and of a sharded hub model only their shards downloaded); their dtype stays.
+    `name` is a local folder, a hub name, or the address of a folder on a web server (`https://host/path`). Only the
+    tensors returned are read, and only their bytes downloaded (`origin["fetched"]` says how many, of how many; None
+    where all was local, or in pickles, which come whole); their dtype stays.
     `tensor` names the matrix where the architecture is not recognised. Rows beyond the tokenizer's last token
     (padding to a round number) become `unused` tokens.
     Raises `FileNotFoundError` (no such model or file) and `ValueError` (damaged, or no matrix is recognised).
@@ -102,6 +104,7 @@ def read_checkpoint(name: str, revision: str | None = None, tensor: str | None =
             revision=revision,
             architecture=config.get("model_type"),
             tensor=input_name,
+            fetched=weights.fetched,
         ),
         output_rows=output_rows,
         output_bias=output_bias,
@@ -112,7 +115,7 @@ def read_checkpoint(name: str, revision: str | None = None, tensor: str | None =
 
 
 def whole_checkpoint(matrix: EmbeddingMatrix) -> Path:
-    """The local folder with all weights of the model that the rows are of; what a hub model lacks is downloaded.
+    """The local folder with all weights of the model that the rows are of; what is lacking is downloaded, whole.
 
     `ValueError` where the matrix is of no model.
     """

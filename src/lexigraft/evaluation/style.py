@@ -12,6 +12,7 @@ from matplotlib import font_manager
 
 # Okabe & Ito (2008).
 BLUE, VERMILION, GREY = "#0072B2", "#D55E00", "#666666"
+GREEN, PURPLE, ORANGE = "#009E73", "#CC79A7", "#E69F00"
 
 CHINESE_FONT = "Noto Sans SC"
 

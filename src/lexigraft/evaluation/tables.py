@@ -1,9 +1,10 @@
 """Results as tables for the terminal; in a file or a pipe, rich prints them as plain text."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich import box
+from rich.cells import cell_len, set_cell_size
 from rich.table import Table
 from rich.text import Text
 
@@ -34,22 +35,82 @@ def class_table(metrics: Mapping[str, Any]) -> Table:
 
 
 def coverage_table(summary: Mapping[str, Any]) -> Table:
-    """How a transplant's rows were made: a row per tier, by token and, if counted, by occurrence in train."""
-    tokens, occurrences = summary["tokens_per_tier"], summary.get("occurrences_per_tier", {})
-    counted = "occurrences_per_tier" in summary
-    table = _table("rows made by", "tokens", "share", *(("occurrences", "share") if counted else ()))
-    for tier, count in sorted(tokens.items(), key=lambda item: -item[1]):
-        cells = [f"{count:,}", _share(count, sum(tokens.values()))]
-        if counted:
-            seen = occurrences.get(tier, 0)
-            cells += [f"{seen:,}", _share(seen, sum(occurrences.values()))]
-        table.add_row(tier, *cells)
+    """How a transplant's rows were made: a row per tier, by token and, if counted, by occurrence in train.
+
+    The output rows of a head of its own have a column where they were made in another way.
+    """
+    parts = [("tokens", summary["tokens_per_tier"], summary["coverage_of_types"])]
+    if "occurrences_per_tier" in summary:
+        parts.append(("occurrences", summary["occurrences_per_tier"], summary["coverage_of_occurrences"]))
+    if "output_tokens_per_tier" in summary:
+        parts.append(("output rows", summary["output_tokens_per_tier"], summary["output_coverage_of_types"]))
+    table = _table("rows made by", *(heading for name, _, _ in parts for heading in (name, "share")))
+    tiers = dict.fromkeys(tier for _, counts, _ in parts for tier in counts)
+    for tier in sorted(tiers, key=lambda tier: -parts[0][1].get(tier, 0)):
+        cells = ((counts.get(tier, 0), sum(counts.values())) for _, counts, _ in parts)
+        table.add_row(tier, *(cell for count, total in cells for cell in (f"{count:,}", _share(count, total))))
     table.add_section()
-    cells = ["", _percent(summary["coverage_of_types"])]
-    if counted:
-        cells += ["", _percent(summary["coverage_of_occurrences"])]
-    table.add_row("covered by the source", *cells)
+    table.add_row("covered by the source", *(cell for _, _, covered in parts for cell in ("", _percent(covered))))
     return table
+
+
+def notes_text(summary: Mapping[str, Any]) -> str:
+    """What the steps of a transplant tell of themselves, a line for each; empty where they tell nothing."""
+    notes = summary.get("notes", {}).items()
+    return "\n".join(f"{name:<12}{_counts(value)}" for name, value in notes if _counts(value))
+
+
+def warning_text(warning: str) -> Text:
+    """A warning that stands out on a terminal."""
+    return Text.assemble(("warning: ", "bold yellow"), warning)
+
+
+def norms_table(norms: Mapping[str, Mapping[str, float]]) -> Table:
+    """The lengths of a transplant's rows: of the source's, and of each tier's, zero rows left out."""
+    table = _table("norms of", "rows", "5 %", "median", "95 %")
+    for name, of in norms.items():
+        numbers = (f"{of[key]:.4g}" for key in ("low", "median", "high"))
+        table.add_row("source" if name == "source" else Text(name), f"{of['rows']:,}", *numbers)
+    return table
+
+
+def neighbours_table(neighbours: Sequence[Mapping[str, Any]]) -> Table:
+    """Sampled new tokens and the copied ones whose rows have the largest cosine."""
+    counted = "occurrences" in neighbours[0]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("new token", overflow="fold")
+    table.add_column("made by", no_wrap=True)
+    if counted:
+        table.add_column("seen", justify="right", no_wrap=True)
+    table.add_column("nearest copied tokens, by cosine", overflow="fold")
+    cells = [[f"{near['token']} {near['cosine']:.2f}" for near in each["nearest"]] for each in neighbours]
+    widths = [max(cell_len(row[i]) for row in cells) for i in range(len(cells[0]))]
+    for each, row in zip(neighbours, cells):
+        nearest = "  ".join(set_cell_size(cell, width) for cell, width in zip(row, widths))
+        table.add_row(
+            Text(each["token"]), each["tier"], *([f"{each['occurrences']:,}"] if counted else []), Text(nearest)
+        )
+    return table
+
+
+def findings(summary: Mapping[str, Any], diagnosis: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What else a diagnosis found, by name, the unremarkable too."""
+    found = [(f"{what}rows", _state_of_rows(of)) for what, of in
+             (("", summary), ("output ", summary.get("output_rows"))) if of]  # fmt: skip
+    digits = diagnosis["digits"]
+    found.append(("digits", ", ".join(f"{side}: {digits[side] or 'none'}" for side in ("source", "target"))))
+    for name, of in diagnosis["outliers"].items():
+        worst = [*of["longest"], *of["closest"]]
+        counts = f"{of['long']:,} very long, {of['close']:,} close to all others, {of['not_finite']:,} not finite"
+        found.append((f"outliers of {name}", f"{counts}{_named(worst)}"))
+    untrained = diagnosis["untrained"]
+    of_source = f"{untrained['tokens']:,} source tokens, {untrained['new_rows']:,} new rows made of them"
+    found.append(("untrained", f"{of_source}{_named(untrained['worst'])}"))
+    unreachable = diagnosis["unreachable"].items()
+    found.append(
+        ("unreachable", ", ".join(f"{side} {of['tokens']:,}{_named(of['examples'])}" for side, of in unreachable))
+    )
+    return found
 
 
 def data_text(data: TextData) -> str:
@@ -61,10 +122,36 @@ def data_text(data: TextData) -> str:
 
 
 def source_text(origin: Mapping[str, Any]) -> str:
-    """Shape of a matrix of that origin, and below it what its reader dropped or counted."""
-    repairs = _counts(origin["repairs"])
-    text = f"source      {origin['name']}: {origin['rows']:,} rows of width {origin['dim']}"
-    return f"{text}\n            repairs: {repairs}" if repairs else text
+    """Shape of a matrix of that origin, and below it what its reader fetched, dropped or counted."""
+    lines = [f"source      {origin['name']}: {origin['rows']:,} rows of width {origin['dim']}"]
+    if fetched := origin.get("fetched"):
+        lines.append(f"fetched {_bytes(fetched['bytes'])} of {_bytes(fetched['of'])}")
+    if repairs := _counts(origin["repairs"]):
+        lines.append(f"repairs: {repairs}")
+    return "\n            ".join(lines)
+
+
+def _bytes(number: int) -> str:
+    """In the largest decimal unit of which there is one: 93.8 MB."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= size:
+            digits = 1 if number < 100 * size else 0
+            return f"{number / size:,.{digits}f} {unit}"
+    return f"{number} bytes"
+
+
+def _state_of_rows(of: Mapping[str, Any]) -> str:
+    equal = of["duplicate_rows"]
+    return (
+        f"{of['zero_rows']:,} zero, {of['not_finite_rows']:,} with NaN or infinity; equal to another: "
+        f"{equal['copies_of_one_source_row']:,} copies of one source row, {equal['sums_of_the_same_rows']:,} sums of "
+        f"the same rows, {equal['accidental']:,} by accident"
+    )
+
+
+def _named(found: Sequence[Any]) -> str:
+    names = [each if isinstance(each, str) else each["token"] for each in found]
+    return f" ({' '.join(names)})" if names else ""
 
 
 def _counts(value: Any) -> str:

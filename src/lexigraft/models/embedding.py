@@ -11,12 +11,21 @@ class TransplantedEmbedding(nn.Module):
     """Token ids `[B, T]` -> vectors `[B, T, dim]`, exactly zero outside the mask.
 
     `rows` `[V, D]` are copied to float32. The padding row is zero and stays zero in training.
-    `project_to` adds a linear map D -> project_to without bias, learned in training. It starts as the principal
-    directions of the rows (PCA without the centring), or, if project_to > D, as a random isometry.
+    `project_to` adds a linear map D -> project_to without bias, learned in training. It starts as `projection`
+    `[D, project_to]`; without one, as the principal directions of the rows (PCA without the centring), or, if
+    project_to > D, as a random isometry.
     `ValueError` if `rows` is not a matrix, or `pad_id` or `project_to` is out of range.
     """
 
-    def __init__(self, rows: Tensor, pad_id: int, *, project_to: int | None = None, dropout: float = 0.0):
+    def __init__(
+        self,
+        rows: Tensor,
+        pad_id: int,
+        *,
+        project_to: int | None = None,
+        projection: Tensor | None = None,
+        dropout: float = 0.0,
+    ):
         super().__init__()
         if rows.ndim != 2:
             raise ValueError(f"embedding rows have the shape {tuple(rows.shape)}; a matrix [V, D] is expected")
@@ -32,7 +41,10 @@ class TransplantedEmbedding(nn.Module):
         self.projection: nn.Linear | None = None
         if project_to is not None:
             self.projection = nn.Linear(width, project_to, bias=False)
-            _start_as_pca(self.projection, torch.cat([weight[:pad_id], weight[pad_id + 1 :]]))
+            if projection is None:
+                _start_as_pca(self.projection, torch.cat([weight[:pad_id], weight[pad_id + 1 :]]))
+            else:
+                self.projection.weight.data.copy_(projection.T)
         self.dropout = nn.Dropout(dropout)
         self.dim = width if project_to is None else project_to
 

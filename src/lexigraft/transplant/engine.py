@@ -1,18 +1,18 @@
 """Moving a matrix onto another vocabulary: copy shared rows, fill in the rest, record each row's origin."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from lexigraft.embeddings.matrix import EmbeddingMatrix
-from lexigraft.transplant.filling import Combination, FillingMethod
+from lexigraft.transplant.filling import Combination, Filled, FillingMethod, Gap, Make
 from lexigraft.transplant.provenance import Provenance, ProvenanceBuilder
-from lexigraft.transplant.resize import pca
-from lexigraft.vocab.alignment import TIERS, align
+from lexigraft.transplant.resize import Resize, resized
+from lexigraft.vocab.alignment import EXACT, NORMALISED, ROLE, SURFACE, TIERS, Alignment, align
 from lexigraft.vocab.tokenizer import Tokenizer
 
 
@@ -20,53 +20,63 @@ from lexigraft.vocab.tokenizer import Tokenizer
 class Transplanted:
     """A matrix on the target vocabulary and the provenance of each row.
 
-    `project_to` asks the model for a learned projection of the rows to that width; None: use them as they are.
+    `project_to` asks the model for a learned projection of the rows to that width, which starts as `projection`
+    `[dim, project_to]` where there is one; None: use the rows as they are. `notes` are the steps' own figures.
     """
 
     matrix: EmbeddingMatrix
     provenance: Provenance
     project_to: int | None = None
+    projection: torch.Tensor | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Transplant:
-    """Copy the rows of shared tokens, fill the others step by step, zero the padding row.
+    """Copy the rows of shared tokens, fill the others step by step.
 
-    `fill` is tried in order: each step serves what it can of the tokens that are left. `match=False` copies nothing
-    (the random control). `scale` multiplies every input row. `dim` is the width that the model shall see.
+    `fill` is tried in order: each step serves what it can of the tokens that are left. `output` are the steps for the
+    output rows of an untied head, None: what the steps of `fill` say; a tied head stays tied. `bias` makes the output
+    bias of new tokens: by the sums of their output rows (of their input rows under a tied head), the mean, or zero.
+    `match` copies every shared token, the special ones alone (`roles`), or nothing (the random control); `normalised`
+    also those that are equal after folding; `pairs` names the source token of a special token, by their contents.
+    `spaces` are further matrices that steps ask for by name. `scale` multiplies every input row. `dim` is the width
+    that the model shall see, reached by `resize` before anything else.
     """
 
     fill: Sequence[FillingMethod]
-    match: bool = True
+    output: Sequence[FillingMethod] | None = None
+    bias: Literal["combine", "mean", "zero"] = "combine"
+    match: bool | Literal["roles"] = True
     normalised: bool = True
+    pairs: Mapping[str, str] = field(default_factory=dict)
+    spaces: Mapping[str, EmbeddingMatrix] = field(default_factory=dict)
     scale: float = 1.0
     dim: int | None = None
-    resize: Literal["pca", "linear"] = "pca"
+    resize: Resize = "pca"
 
-    def __call__(self, source: EmbeddingMatrix, target: Tokenizer, seed: int) -> Transplanted:
-        """The source's rows on the target's vocabulary; random rows depend on `seed` alone.
+    def __call__(
+        self, source: EmbeddingMatrix, target: Tokenizer, seed: int, texts: Sequence[str] = ()
+    ) -> Transplanted:
+        """The source's rows on the target's vocabulary; what is random depends on `seed` alone.
 
-        `ValueError` if a token is left without a row, a row is not finite, or `dim` cannot be reached.
+        `texts` are of the target's language. `ValueError` if a token is left without a row, a row is not finite,
+        `dim` cannot be reached, or a step lacks what it needs.
         """
-        project_to = None
-        if self.dim is not None and self.dim != source.dim:
-            if self.resize == "linear":
-                project_to = self.dim
-            else:
-                source = pca(source, self.dim)
-        graft = _Graft(source, target, torch.Generator().manual_seed(seed))
-        if self.match:
-            graft.copy_matches(self.normalised)
-        for method in self.fill:
-            graft.fill(method)
-        return Transplanted(graft.finish(self.scale), graft.provenance(), project_to)
+        inner = resized(source, self.dim, self.resize, self.spaces)
+        graft = _Graft(self, inner.matrix, target, texts, torch.Generator().manual_seed(seed))
+        graft.copy()
+        graft.fill()
+        return Transplanted(graft.matrix(), graft.provenance(), inner.project_to, inner.projection, graft.notes)
 
 
 @dataclass(frozen=True)
 class Copy:
     """Every row as it is, bit for bit; for a target vocabulary that equals the source's."""
 
-    def __call__(self, source: EmbeddingMatrix, target: Tokenizer, seed: int) -> Transplanted:
+    def __call__(
+        self, source: EmbeddingMatrix, target: Tokenizer, seed: int, texts: Sequence[str] = ()
+    ) -> Transplanted:
         """The source's matrix; `ValueError` if the vocabularies differ."""
         count = len(target.vocabulary)
         if target.vocabulary.tokens != source.vocabulary.tokens[:count]:
@@ -76,106 +86,219 @@ class Copy:
             )
         same = np.arange(count)
         builder = ProvenanceBuilder(count)
-        builder.combine("exact", same, Combination.mean_of(same[:, None].tolist()))
-        return Transplanted(
-            _on_target(
-                source,
-                target,
-                source.rows[:count],
-                None if source.output_rows is None else source.output_rows[:count],
-                None if source.output_bias is None else source.output_bias[:count],
-            ),
-            builder.build(),
+        builder.combine("exact", same, _single(same))
+        output, bias = source.output_rows, source.output_bias
+        matrix = replace(
+            source,
+            vocabulary=target.vocabulary,
+            tokenizer=target,
+            rows=source.rows[:count],
+            output_rows=None if output is None else output[:count],
+            output_bias=None if bias is None else bias[:count],
+            compose=None,
         )
+        return Transplanted(matrix, builder.build())
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """The control for what rows know about their tokens: those of another transplant, dealt out anew.
+
+    Special tokens keep theirs; every other row goes to a random token, with its output row and bias.
+    """
+
+    of: Transplant
+
+    def __call__(
+        self, source: EmbeddingMatrix, target: Tokenizer, seed: int, texts: Sequence[str] = ()
+    ) -> Transplanted:
+        """The rows of `of` in an order that depends on `seed` alone; errors are those of `of`."""
+        made = self.of(source, target, seed, texts)
+        ordinary = np.flatnonzero([token.role is None for token in target.vocabulary])
+        dealt = ordinary[torch.randperm(len(ordinary), generator=torch.Generator().manual_seed(seed)).numpy()]
+        order = np.arange(len(target.vocabulary))
+        order[ordinary] = dealt
+        old = made.provenance
+        tier = old.tier.copy()
+        tier[ordinary] = len(old.tiers)
+        provenance = Provenance((*old.tiers, "shuffled"), tier, old.made_of.take(order))
+        m = made.matrix
+        matrix = replace(
+            m,
+            rows=m.rows[order],
+            output_rows=None if m.output_rows is None else m.output_rows[order],
+            output_bias=None if m.output_bias is None else m.output_bias[order],
+        )
+        return replace(made, matrix=matrix, provenance=provenance)
 
 
 class _Graft:
-    """A transplant under way: the new matrices, and which target ids still lack a row."""
+    """A transplant under way."""
 
-    def __init__(self, source: EmbeddingMatrix, target: Tokenizer, generator: torch.Generator) -> None:
-        self.source, self.target, self.generator = source, target, generator
-        self.tokens = target.vocabulary.tokens
-        count = len(self.tokens)
-        self.rows = source.rows.new_zeros(count, source.dim)
-        self.output = None if source.output_rows is None else source.output_rows.new_zeros(count, source.dim)
-        self.bias = None if source.output_bias is None else source.output_bias.new_zeros(count)
-        self.left = np.ones(count, dtype=bool)
-        self.record = ProvenanceBuilder(count)
-        self._leave_padding_zero()
-
-    def _leave_padding_zero(self) -> None:
-        pad = self.target.vocabulary.roles.get("pad")
-        if pad is not None:
-            self.left[pad] = False
-            self.record.name("padding", np.array([pad]))
-
-    def copy_matches(self, normalised: bool) -> None:
-        alignment = align(self.source.vocabulary, self.target.vocabulary, normalised=normalised)
-        for tier in range(1, len(TIERS)):
-            ids = np.flatnonzero(self.left & (alignment.tier == tier))
-            found = torch.from_numpy(alignment.source_id[ids])
-            combination = Combination.mean_of(found[:, None].tolist())
-            # Indexed, not summed: a copied row is the source's bit for bit.
-            self._write(ids, TIERS[tier], partial(torch.index_select, dim=0, index=found), combination)
-
-    def fill(self, method: FillingMethod) -> None:
-        ids = np.flatnonzero(self.left)
-        if len(ids):
-            filled = method(self.source, [self.tokens[i] for i in ids], self.generator)
-            self._write(ids[filled.done], filled.tier, filled.make, filled.combination)
-
-    def _write(
+    def __init__(
         self,
-        ids: np.ndarray,
-        tier: str,
-        make: Callable[[torch.Tensor], torch.Tensor],
-        combination: Combination | None,
+        plan: Transplant,
+        source: EmbeddingMatrix,
+        target: Tokenizer,
+        texts: Sequence[str],
+        generator: torch.Generator,
     ) -> None:
-        if not len(ids):
-            return
-        self.rows[ids] = make(self.source.rows)
-        if self.output is not None and self.source.output_rows is not None:
-            self.output[ids] = make(self.source.output_rows)
-        if self.bias is not None and self.source.output_bias is not None:
-            bias = self.source.output_bias
-            # A random or zero row says nothing about how frequent the token is: it gets the mean bias.
-            self.bias[ids] = bias.mean() if combination is None else combination.apply(bias[:, None])[:, 0]
-        self.left[ids] = False
-        if combination is None:
-            self.record.name(tier, ids)
-        else:
-            self.record.combine(tier, ids, combination)
+        self.plan, self.source, self.target, self.texts, self.generator = plan, source, target, texts, generator
+        self.notes: dict[str, Any] = {}
+        count = len(target.vocabulary)
+        self.input = _Side(source.rows, count)
+        self.output = None if source.output_rows is None else _Side(source.output_rows, count)
+        self.bias = None if source.output_bias is None else source.output_bias.new_zeros(count)
+        if plan.output is not None and self.output is None:
+            self.notes["output"] = "not used: the source has no output rows apart from its input rows"
 
-    def finish(self, scale: float) -> EmbeddingMatrix:
-        if self.left.any():
-            first = self.tokens[int(np.flatnonzero(self.left)[0])]
-            raise ValueError(
-                f"no step of transplant.fill could make a row for {int(self.left.sum())} tokens, the first of them "
-                f"{first.surface.decode(errors='replace')!r}: end the list with statistics.normal, mean or zero"
-            )
-        rows = self.rows if scale == 1.0 else self.rows * scale
-        bad = int((~torch.isfinite(rows).all(1)).sum())
-        if bad:
-            raise ValueError(f"{bad} transplanted rows are not finite: check the source matrix and transplant.scale")
-        return _on_target(self.source, self.target, rows, self.output, self.bias)
+    @cached_property
+    def alignment(self) -> Alignment:
+        return align(
+            self.source.vocabulary,
+            self.target.vocabulary,
+            normalised=self.plan.normalised,
+            pairs=self.plan.pairs,
+        )
+
+    def copy(self) -> None:
+        """Copy the matches; a padding token that the source does not have is zero."""
+        copied = {True: (ROLE, EXACT, SURFACE, NORMALISED), "roles": (ROLE,), False: ()}[self.plan.match]
+        for tier in copied:
+            ids = np.flatnonzero(self.alignment.tier == tier)
+            found = self.alignment.source_id[ids]
+            for side in self._sides():
+                side.copy(ids, found, TIERS[tier])
+            self._bias(ids, _single(found))
+        pad = self.target.vocabulary.roles.get("pad")
+        if pad is not None and self.input.left[pad]:
+            for side in self._sides():
+                side.write(np.array([pad]), "padding", lambda rows: rows.new_zeros(1, rows.shape[1]))
+
+    def fill(self) -> None:
+        together = self.plan.output is None or self.output is None
+        for method in self.plan.fill:
+            ids, filled = self._ask(method, self.input)
+            if filled is None:
+                continue
+            self.input.write(ids, filled.tier, filled.rows, filled.made_of)
+            if together:
+                if self.output is not None:
+                    rows = filled.rows if filled.output is None else filled.output
+                    self.output.write(ids, filled.tier, rows, filled.made_of)
+                self._bias(ids, filled)
+        if not together:
+            assert self.output is not None
+            assert self.plan.output is not None
+            for method in self.plan.output:
+                ids, filled = self._ask(method, self.output)
+                if filled is not None:
+                    rows = filled.rows if filled.output is None else filled.output
+                    self.output.write(ids, filled.tier, rows, filled.made_of)
+                    self._bias(ids, filled)
+
+    def _ask(self, method: FillingMethod, side: "_Side") -> tuple[np.ndarray, Filled | None]:
+        """The ids that the method serves of those that this side still lacks, and its answer."""
+        ids = np.flatnonzero(side.left)
+        if not len(ids):
+            return ids, None
+        shared = np.isin(self.alignment.tier, (EXACT, SURFACE))
+        gap = Gap(
+            source=self.source,
+            target=self.target,
+            ids=ids,
+            shared_source=self.alignment.source_id[shared],
+            shared_target=np.flatnonzero(shared),
+            texts=self.texts,
+            spaces=self.plan.spaces,
+            generator=self.generator,
+        )
+        filled = method(gap)
+        if filled.notes:
+            self.notes[filled.tier] = {**self.notes.get(filled.tier, {}), **filled.notes}
+        return (ids[filled.done], filled) if filled.done.any() else (ids[:0], None)
+
+    def _bias(self, ids: np.ndarray, made: Filled | Combination) -> None:
+        if self.bias is None or not len(ids):
+            return
+        old = self.source.output_bias
+        assert old is not None
+        if isinstance(made, Filled):
+            sums = _sums(made.rows if made.output is None or self.output is None else made.output, made.made_of)
+            if self.plan.bias != "combine" or sums is None:
+                # A random or zero row says nothing about how frequent the token is: it gets the mean bias.
+                self.bias[ids] = 0 if self.plan.bias == "zero" else old.float().mean().to(old.dtype)
+                return
+        else:
+            sums = made
+        self.bias[ids] = sums.apply(old[:, None])[:, 0]
+
+    def _sides(self) -> list["_Side"]:
+        return [self.input] if self.output is None else [self.input, self.output]
+
+    def matrix(self) -> EmbeddingMatrix:
+        for side in self._sides():
+            if side.left.any():
+                first = self.target.vocabulary[int(np.flatnonzero(side.left)[0])]
+                raise ValueError(
+                    f"no step of transplant.fill could make a row for {int(side.left.sum())} tokens, the first of them "
+                    f"{first.surface.decode(errors='replace')!r}: end the list with statistics.normal, mean or zero"
+                )
+        scale = self.plan.scale
+        rows = self.input.rows if scale == 1.0 else self.input.rows * scale
+        for what, made in (("", rows), ("output ", None if self.output is None else self.output.rows)):
+            bad = 0 if made is None else int((~torch.isfinite(made).all(1)).sum())
+            if bad:
+                raise ValueError(
+                    f"{bad} transplanted {what}rows are not finite: check the source matrix and transplant.scale"
+                )
+        return replace(
+            self.source,
+            vocabulary=self.target.vocabulary,
+            tokenizer=self.target,
+            rows=rows,
+            output_rows=None if self.output is None else self.output.rows,
+            output_bias=self.bias,
+            compose=None,
+        )
 
     def provenance(self) -> Provenance:
-        return self.record.build()
+        """Of the input rows, with that of the output rows where their sums are others."""
+        provenance = self.input.record.build()
+        return provenance if self.output is None else provenance.with_output(self.output.record.build())
 
 
-def _on_target(
-    source: EmbeddingMatrix,
-    target: Tokenizer,
-    rows: torch.Tensor,
-    output_rows: torch.Tensor | None,
-    output_bias: torch.Tensor | None,
-) -> EmbeddingMatrix:
-    return replace(
-        source,
-        vocabulary=target.vocabulary,
-        tokenizer=target,
-        rows=rows,
-        output_rows=output_rows,
-        output_bias=output_bias,
-        compose=None,
-    )
+class _Side:
+    """New input or output rows in the making: which target ids still lack one, and where the others came from."""
+
+    def __init__(self, source: torch.Tensor, count: int) -> None:
+        self.source = source
+        self.rows = source.new_zeros(count, source.shape[1])
+        self.left = np.ones(count, dtype=bool)
+        self.record = ProvenanceBuilder(count)
+
+    def copy(self, ids: np.ndarray, found: np.ndarray, tier: str) -> None:
+        """Indexed, not summed: a copied row is the source's bit for bit."""
+        self.rows[torch.from_numpy(ids)] = self.source[torch.from_numpy(found)]
+        self.left[ids] = False
+        self.record.combine(tier, ids, _single(found))
+
+    def write(self, ids: np.ndarray, tier: str, rows: Combination | Make, made_of: Combination | None = None) -> None:
+        made = rows.apply(self.source) if isinstance(rows, Combination) else rows(self.source)
+        assert made.shape == (len(ids), self.rows.shape[1]), f"{tier} made rows of shape {tuple(made.shape)}"
+        self.rows[torch.from_numpy(ids)] = made.to(self.rows.dtype)
+        self.left[ids] = False
+        sums = _sums(rows, made_of)
+        if sums is None:
+            self.record.name(tier, ids)
+        else:
+            self.record.combine(tier, ids, sums)
+
+
+def _single(found: np.ndarray) -> Combination:
+    """Each of these source rows alone."""
+    return Combination(np.arange(len(found) + 1), found.astype(np.int64), np.ones(len(found), np.float32))
+
+
+def _sums(rows: Combination | Make, made_of: Combination | None) -> Combination | None:
+    return rows if isinstance(rows, Combination) else made_of

@@ -1,17 +1,19 @@
-"""What a filling method answers: which tokens it can make a row for, and how.
+"""What a filling method is asked, and what it answers: which tokens it can make a row for, and how.
 
-A filling method is a function `(source, tokens, generator) -> Filled`. It is asked only for the target tokens that
-no earlier step could serve, and may decline some of them.
+A filling method is a function `(gap) -> Filled`. It is asked only for the target tokens that no earlier step could
+serve, and may decline some of them.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from lexigraft.embeddings.matrix import EmbeddingMatrix
+from lexigraft.vocab.tokenizer import Tokenizer
 from lexigraft.vocab.vocabulary import Token
 
 
@@ -26,6 +28,9 @@ class Combination:
     source: np.ndarray
     weight: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
     @classmethod
     def mean_of(cls, pieces: Sequence[Sequence[int]]) -> "Combination":
         """The plain mean of each list of source rows; every list holds at least one."""
@@ -33,6 +38,20 @@ class Combination:
         start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         source = np.fromiter((i for p in pieces for i in p), np.int64, int(start[-1]))
         return cls(start, source, np.repeat(1.0 / lengths, lengths).astype(np.float32))
+
+    @classmethod
+    def of_dense(cls, source: np.ndarray, weight: np.ndarray) -> "Combination":
+        """N sums of K rows each: `source` int64 [N, K], `weight` [N, K]; entries of weight 0 are left out."""
+        kept = weight != 0
+        start = np.concatenate([[0], np.cumsum(kept.sum(1))]).astype(np.int64)
+        return cls(start, source[kept].astype(np.int64), weight[kept].astype(np.float32))
+
+    def take(self, order: np.ndarray) -> "Combination":
+        """The sums `order` (int64 [n]) of these, in that order."""
+        lengths = np.diff(self.start)[order]
+        start = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        entries = np.repeat(self.start[order] - start[:-1], lengths) + np.arange(start[-1])
+        return Combination(start, self.source[entries], self.weight[entries])
 
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
         """The sums `[N, D]` over `rows` `[V, D]`, added up in float32, in the dtype of `rows`."""
@@ -47,22 +66,75 @@ class Combination:
         return sums.to(rows.dtype)
 
 
+Make = Callable[[torch.Tensor], torch.Tensor]  # source rows [V, D] -> new rows [n, D], in their dtype
+
+
+@dataclass(frozen=True)
+class Gap:
+    """What a filling method is asked for: rows of the N target tokens `ids` (int64 [N]).
+
+    `shared_source` and `shared_target` (int64 [O]) are the ids of the ordinary tokens that both vocabularies have,
+    pair by pair: the overlap. `spaces` are further matrices by name (`donor`, ...), `texts` are of the target's
+    language. Whatever is random comes from `generator`.
+    """
+
+    source: EmbeddingMatrix
+    target: Tokenizer
+    ids: np.ndarray
+    shared_source: np.ndarray
+    shared_target: np.ndarray
+    texts: Sequence[str]
+    spaces: Mapping[str, EmbeddingMatrix]
+    generator: torch.Generator
+
+    @cached_property
+    def tokens(self) -> list[Token]:
+        """The N tokens."""
+        return [self.target.vocabulary[i] for i in self.ids]
+
+    def space(self, name: str) -> EmbeddingMatrix:
+        """The further matrix of that name; `ValueError` if it was not given."""
+        if name not in self.spaces:
+            raise ValueError(
+                f"this transplant needs a further matrix {name!r}: give one as source@transplant.spaces.{name}=hf "
+                f"transplant.spaces.{name}.name=..., or any other option of conf/source"
+            )
+        return self.spaces[name]
+
+    def need_texts(self, what: str) -> Sequence[str]:
+        """The texts; `ValueError` if there are none. `what` names who needs them."""
+        if not self.texts:
+            raise ValueError(
+                f"{what} learns from texts of the target language, and there are none: give data=text data.path=..., "
+                "or a data set"
+            )
+        return self.texts
+
+
 @dataclass(frozen=True)
 class Filled:
-    """The tokens that a method serves and how their rows are made.
+    """The tokens that a method serves and how their n rows are made.
 
-    `done` bool [N] over the tokens that were asked for. `make(rows [V, D]) -> [done.sum(), D]` builds the rows out of
-    a source matrix: it is called once for the input rows and once for the output rows of an untied head.
-    `combination` is set when `make` is a weighted sum of source rows, so that provenance can name them.
+    `done` bool [N] over the tokens that were asked for, n of them true. `rows` is a weighted sum of source rows, or a
+    function that makes the rows out of the source's; `output` the same for the output rows of an untied head, None
+    where they are made as `rows` are. `made_of` tells provenance the weighted sums behind a function, where there are
+    any. `notes` are figures for the summary, by plain values.
     """
 
     tier: str
     done: np.ndarray
-    make: Callable[[torch.Tensor], torch.Tensor]
-    combination: Combination | None = None
+    rows: Combination | Make
+    output: Combination | Make | None = None
+    made_of: Combination | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class FillingMethod(Protocol):
-    """A step of `conf/transplant/*.yaml`'s `fill` list."""
+    """A step of the `fill` list in `conf/transplant/*.yaml`."""
 
-    def __call__(self, source: EmbeddingMatrix, tokens: Sequence[Token], generator: torch.Generator) -> Filled: ...
+    def __call__(self, gap: Gap) -> Filled: ...
+
+
+def everything(gap: Gap) -> np.ndarray:
+    """Bool [N], all true: for methods that decline nothing."""
+    return np.ones(len(gap.ids), dtype=bool)

@@ -1,6 +1,9 @@
 """Which source token each target token is: by role, by bytes and word boundary, by bytes alone, or after folding."""
 
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 
 import numpy as np
 
@@ -13,9 +16,10 @@ NONE, ROLE, EXACT, SURFACE, NORMALISED = range(len(TIERS))
 # A text's first and last special token go by either name; one stands in where a vocabulary lacks the other.
 _EQUIVALENT = {"bos": "cls", "cls": "bos", "eos": "sep", "sep": "eos"}
 # Among tokens whose boundary cannot be compared: one inside a word first, then one that knows no boundary.
-_PREFERENCE = {False: 0, None: 1, True: 2}
+_PREFERENCE = (False, None, True)
+_WIDE = "Ａ".encode()
 
-_Candidates = dict[bool | None, tuple[bool, int]]  # starts_word -> (is it `<0xNN>`, id), the smallest of its kind
+_Ids = dict[bool | None, dict[bytes, int]]  # starts_word -> surface -> id
 Found = tuple[int, int]  # source id, tier
 
 
@@ -31,7 +35,9 @@ class Alignment:
         return {name: int((self.tier == i).sum()) for i, name in enumerate(TIERS)}
 
 
-def align(source: Vocabulary, target: Vocabulary, *, normalised: bool = True) -> Alignment:
+def align(
+    source: Vocabulary, target: Vocabulary, *, normalised: bool = True, pairs: Mapping[str, str] | None = None
+) -> Alignment:
     """The best source token of each of the T target tokens; several target tokens may share one.
 
     The tiers, in order of precedence:
@@ -43,8 +49,12 @@ def align(source: Vocabulary, target: Vocabulary, *, normalised: bool = True) ->
       fullwidth and halfwidth variants.
 
     Within a tier the same id comes first if both vocabularies have the same token there, so that a vocabulary which was
-    only extended is copied row by row; then a real token before a `<0xNN>` one, then the lowest id. `unused` ids match
-    nothing, and source tokens that their tokenizer never produces match only target tokens of that kind.
+    only extended is copied row by row; then `<0xNN>` for `<0xNN>`, and for others a real token before it; then the
+    lowest id. `unused` ids match only the same `unused` id, and source tokens that their tokenizer never produces only
+    target tokens of that kind.
+
+    `pairs` overrides the roles: the content of a special target token -> that of the source token it is to be, a
+    special one or any other. `ValueError` for a content that is not there.
     """
     produced = _Index(source, source.unreachable)
     never_produced = _Index(source, frozenset()) if target.unreachable and source.unreachable else produced
@@ -52,75 +62,119 @@ def align(source: Vocabulary, target: Vocabulary, *, normalised: bool = True) ->
     playing = _roles_by_id(target)
     source_id = np.full(len(target), -1, dtype=np.int64)
     tier = np.full(len(target), NONE, dtype=np.uint8)
-    for i, token in enumerate(target):
-        if token.role == UNUSED:
-            continue
-        if token.role is not None:
-            found = _by_role(playing[i], by_role)
+    for i, (token, there) in enumerate(zip_longest(target.tokens, source.tokens[: len(target)])):
+        if there is not None and there.surface == token.surface and there == token:
+            found = _same_id(i, token) if (i in source.unreachable) <= (i in target.unreachable) else None
         else:
+            found = None
+        if found is None and token.role is None:
             index = never_produced if i in target.unreachable else produced
-            if i < len(source) and source[i] == token and (i in source.unreachable) <= (i in target.unreachable):
-                found = (i, EXACT)
-            else:
-                found = index.find(token) or (index.find_folded(token) if normalised else None)
+            found = index.find(token) or (index.find_folded(token) if normalised else None)
+        elif found is None and token.role != UNUSED:
+            found = _by_role(playing[i], by_role)
         if found is not None:
             source_id[i], tier[i] = found
+    for i, j in _paired(source, target, pairs or {}):
+        source_id[i], tier[i] = j, ROLE
     return Alignment(source_id, tier)
 
 
+def _same_id(i: int, token: Token) -> Found:
+    return i, EXACT if token.role in (None, UNUSED) else ROLE
+
+
+def _paired(source: Vocabulary, target: Vocabulary, pairs: Mapping[str, str]) -> Iterator[tuple[int, int]]:
+    """(target id, source id) of each pair of contents."""
+    if not pairs:
+        return
+    special = _special_by_content(target)
+    among = {token.surface: i for i, token in sorted(enumerate(source), key=_later_first)}
+    among |= _special_by_content(source)
+    for mine, theirs in pairs.items():
+        if mine.encode() not in special:
+            raise ValueError(f"the target has no special token {mine!r} to pair{_nearest(mine, special)}")
+        if theirs.encode() not in among:
+            raise ValueError(f"the source has no token {theirs!r} to pair {mine!r} with{_nearest(theirs, among)}")
+        yield special[mine.encode()], among[theirs.encode()]
+
+
+def _special_by_content(vocabulary: Vocabulary) -> dict[bytes, int]:
+    return {t.surface: i for i, t in enumerate(vocabulary) if t.role is not None and t.role != UNUSED}
+
+
+def _later_first(entry: tuple[int, Token]) -> tuple[bool, bool, int]:
+    """Of tokens with one surface the last one stays in a dict: that which starts a word, and of these the first."""
+    i, token = entry
+    return token.starts_word is True, not token.byte_fallback, -i
+
+
+def _nearest(name: str, contents: Iterable[bytes]) -> str:
+    near = difflib.get_close_matches(name, [c.decode(errors="replace") for c in contents], n=3)
+    return f": did you mean {' or '.join(map(repr, near))}?" if near else ""
+
+
 class _Index:
-    """Ordinary source tokens by surface, except those `without`."""
+    """Ordinary source tokens by surface, except those `without`: real ones before `<0xNN>`, then the lowest id."""
 
     def __init__(self, source: Vocabulary, without: frozenset[int]) -> None:
+        self._tokens = source.tokens
         self._normalize = source.normalize
-        self._by_surface: dict[bytes, _Candidates] = {}
-        self._by_width: dict[bytes, _Candidates] = {}  # only surfaces that folding their width changes
-        for i, token in enumerate(source):
+        self._ids: _Ids = {flag: {} for flag in _PREFERENCE}
+        self._wide: _Ids = {flag: {} for flag in _PREFERENCE}  # those that folding their width changes, by the result
+        byte_pieces = []
+        for i, token in enumerate(source.tokens):
             if token.role is not None or i in without:
                 continue
-            surface, starts_word = _key(token)
-            candidate = (token.byte_fallback, i)
-            _keep_smaller(self._by_surface.setdefault(surface, {}), starts_word, candidate)
-            text = _text(surface)
-            if text is not None and (narrow := fold_width(text)) != text:
-                _keep_smaller(self._by_width.setdefault(narrow.encode(), {}), starts_word, candidate)
+            if token.byte_fallback:
+                byte_pieces.append(i)
+                continue
+            self._add(i, *_key(token))
+        self._byte_pieces = {_key(source.tokens[i]): i for i in reversed(byte_pieces)}
+        for i in byte_pieces:
+            self._add(i, *_key(source.tokens[i]))
+
+    def _add(self, i: int, surface: bytes, starts_word: bool | None) -> None:
+        self._ids[starts_word].setdefault(surface, i)
+        if (narrow := _narrow(surface)) != surface:
+            self._wide[starts_word].setdefault(narrow, i)
 
     def find(self, token: Token) -> Found | None:
         """The source token with the same bytes."""
         surface, starts_word = _key(token)
-        return _best(self._by_surface.get(surface), starts_word, written_without_spaces(surface))
+        if token.byte_fallback and (i := self._byte_pieces.get((surface, starts_word))) is not None:
+            return i, EXACT
+        if (i := self._ids[starts_word].get(surface)) is not None:
+            return i, EXACT
+        return self._best(self._ids, surface, starts_word, (surface,))
 
     def find_folded(self, token: Token) -> Found | None:
         """The source token that the source's normalizer or the folding of widths makes the same."""
         surface, starts_word = _key(token)
-        text = _text(surface)
-        if text is None:
-            return None
-        folded = fold_width(text if self._normalize is None else self._normalize(text)).encode()
+        folded = surface
+        if self._normalize is not None and (text := _text(surface)) is not None:
+            folded = self._normalize(text).encode()
+        folded = _narrow(folded)
         if not folded.strip():  # a mark that the normalizer drops, or white space of another kind
             return None
-        spaceless = written_without_spaces(surface) or written_without_spaces(folded)
-        found = _best(self._by_surface.get(folded), starts_word, spaceless)
-        if found is None:  # the source has only the wide form
-            found = _best(self._by_width.get(folded), starts_word, starts_without_spaces=True)
+        found = None if folded == surface else self._best(self._ids, folded, starts_word, (surface, folded))
+        if found is None:  # the source has only the wide form, whose marks and letters stand without spaces
+            found = self._best(self._wide, folded, starts_word, (_WIDE,))
         return None if found is None else (found[0], NORMALISED)
 
+    def _best(self, ids: _Ids, wanted: bytes, starts_word: bool | None, written: tuple[bytes, ...]) -> Found | None:
+        """The token with the same boundary flag, else the preferred one among those that cannot be compared.
 
-def _keep_smaller(candidates: _Candidates, starts_word: bool | None, candidate: tuple[bool, int]) -> None:
-    if starts_word not in candidates or candidate < candidates[starts_word]:
-        candidates[starts_word] = candidate
-
-
-def _best(candidates: _Candidates | None, starts_word: bool | None, starts_without_spaces: bool) -> Found | None:
-    """The candidate with the same boundary flag, else the preferred one among those that cannot be compared."""
-    if candidates is None:
-        return None
-    if starts_word in candidates:
-        return candidates[starts_word][1], EXACT
-    if starts_word is None or starts_without_spaces:
-        flag = min(candidates, key=lambda flag: (candidates[flag][0], _PREFERENCE[flag]))
-        return candidates[flag][1], SURFACE
-    return (candidates[None][1], SURFACE) if None in candidates else None
+        Boundaries cannot be compared if one of the forms `written` belongs to a script without spaces.
+        """
+        candidates = {flag: i for flag, by_surface in ids.items() if (i := by_surface.get(wanted)) is not None}
+        if not candidates:
+            return None
+        if starts_word in candidates:
+            return candidates[starts_word], EXACT
+        if starts_word is None or any(map(written_without_spaces, written)):
+            # The flags come in the order of preference.
+            return min(candidates.values(), key=lambda i: self._tokens[i].byte_fallback), SURFACE
+        return (candidates[None], SURFACE) if None in candidates else None
 
 
 def _key(token: Token) -> tuple[bytes, bool | None]:
@@ -135,6 +189,14 @@ def _text(surface: bytes) -> str | None:
         return surface.decode()
     except UnicodeDecodeError:
         return None
+
+
+def _narrow(surface: bytes) -> bytes:
+    """The surface with fullwidth and halfwidth forms folded."""
+    if b"\xef" not in surface and b"\xe3\x80\x80" not in surface:  # the bytes with which such forms begin
+        return surface
+    text = _text(surface)
+    return surface if text is None else fold_width(text).encode()
 
 
 def _roles_by_id(vocabulary: Vocabulary) -> dict[int, list[str]]:

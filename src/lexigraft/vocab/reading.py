@@ -24,7 +24,7 @@ def read_vocabulary(backend: tokenizers.Tokenizer, roles: Mapping[str, str]) -> 
     contents = _contents(specification)
     added = {entry["id"]: entry for entry in specification["added_tokens"]}
     playing = _roles_by_id(roles, contents)
-    isolated = _isolation(backend)
+    cut = _cut(backend)
 
     tokens = [Token(b"", None, UNUSED)] * (max(contents, default=-1) + 1)
     unreachable = set()
@@ -33,10 +33,11 @@ def read_vocabulary(backend: tokenizers.Tokenizer, roles: Mapping[str, str]) -> 
             tokens[i] = Token(content.encode(), None, playing[i][0])
         elif i not in added:
             token = tokens[i] = spelling.read(content)
-            if spelling.prefix is not None and isolated(token.surface.decode()):
-                if token.starts_word:
+            if spelling.prefix is not None:
+                isolated, whole = cut(token.surface.decode())
+                if isolated and token.starts_word:
                     tokens[i] = Token(token.surface, None)
-                else:
+                if not whole or (isolated and not token.starts_word):
                     unreachable.add(i)
         elif added[i]["special"]:
             tokens[i] = Token(content.encode(), None, f"special:{content}")
@@ -79,21 +80,25 @@ def _roles_by_id(roles: Mapping[str, str], contents: dict[int, str]) -> dict[int
     return {i: sorted(playing, key=_MAIN.index) for i, playing in sorted(found.items())}
 
 
-def _isolation(backend: tokenizers.Tokenizer) -> Callable[[str], bool]:
-    """Whether the tokenizer cuts before a text wherever it stands; a letter put before it shows it."""
-    normalizer, cut = backend.normalizer, backend.pre_tokenizer
+def _cut(backend: tokenizers.Tokenizer) -> Callable[[str], tuple[bool, bool]]:
+    """Whether the tokenizer cuts before a text wherever it stands, and whether it leaves the text itself whole.
+
+    A letter put before the text shows it.
+    """
+    normalizer, pre_tokenizer = backend.normalizer, backend.pre_tokenizer
 
     @cache  # most Han characters stand in a vocabulary twice, as `中` and as `##中`
-    def isolated(text: str) -> bool:
-        if cut is None or (text[:1].isascii() and text[:1].isalnum()):
-            return False
+    def cut(text: str) -> tuple[bool, bool]:
+        if pre_tokenizer is None or (text.isascii() and text.isalnum()):
+            return False, True
         probe = "a" + text
         if normalizer is not None:
             probe = normalizer.normalize_str(probe)
-        words = cut.pre_tokenize_str(probe)
-        return len(words) > 1 and words[0][0] == "a"
+        words = [word for word, _ in pre_tokenizer.pre_tokenize_str(probe)]
+        isolated = len(words) > 1 and words[0] == "a"
+        return isolated, len(words) == 1 + isolated
 
-    return isolated
+    return cut
 
 
 def _folding(specification: dict[str, Any], spelling: Spelling) -> Callable[[str], str] | None:

@@ -21,7 +21,16 @@ def _byte_symbols() -> list[str]:
 
 
 BYTE_TO_SYMBOL = _byte_symbols()
-_SYMBOL_TO_BYTE = {symbol: bytes([byte]) for byte, symbol in enumerate(BYTE_TO_SYMBOL)}
+
+
+class _SymbolsToBytes(dict[int, str]):
+    """For `str.translate`: the symbol of byte n becomes the character n, any other one those of its own UTF-8."""
+
+    def __missing__(self, code: int) -> str:
+        return chr(code).encode().decode("latin-1")
+
+
+_SYMBOLS = _SymbolsToBytes({ord(symbol): chr(byte) for byte, symbol in enumerate(BYTE_TO_SYMBOL)})
 
 
 def flat_steps(part: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
@@ -72,12 +81,12 @@ class Spelling:
 
     def read(self, content: str) -> Token:
         """The ordinary token that a vocabulary entry stands for."""
-        if self.byte_fallback and (piece := _BYTE_PIECE.fullmatch(content)):
+        if self.byte_fallback and content.startswith("<0x") and (piece := _BYTE_PIECE.fullmatch(content)):
             return Token(bytes.fromhex(piece[1]), False, byte_fallback=True)
         if self.suffix is not None and content.endswith(self.suffix):
             content = content[: -len(self.suffix)]
         if self.byte_level:
-            surface = b"".join([_SYMBOL_TO_BYTE.get(symbol) or symbol.encode() for symbol in content])
+            surface = content.encode() if content.isascii() else content.translate(_SYMBOLS).encode("latin-1")
             starts = None if self.suffix else surface[:1] == b" "
             return Token(surface[1:] if starts else surface, starts)
         if self.mark is not None:

@@ -14,6 +14,7 @@ import tokenizers
 
 from lexigraft.vocab.reading import read_vocabulary
 from lexigraft.vocab.roles import special_roles
+from lexigraft.vocab.tiktoken import read_tiktoken
 from lexigraft.vocab.vocabulary import ROLES, Vocabulary
 
 
@@ -101,12 +102,14 @@ class Tokenizer:
     def load(cls, folder: Path) -> "Tokenizer":
         """The tokenizer of a folder: `tokenizer.json` with, where present, the special tokens' roles beside it.
 
-        `folder` may also be the path of a `tokenizer.json`, which then is read alone. A folder with only the older
-        files (`vocab.txt`, `vocab.json`, a SentencePiece `.model`) is converted by transformers.
+        `folder` may also be the path of a `tokenizer.json`, or of OpenAI's `.tiktoken` or `.tiktoken.gz`, which then is
+        read alone. A folder with only the older files (`vocab.txt`, `vocab.json`, a SentencePiece `.model`) is
+        converted by transformers.
         """
         folder = Path(folder)
         if folder.is_file():
-            return cls.of_backend(_from_file(folder))
+            ranks = folder.name.endswith((".tiktoken", ".tiktoken.gz"))
+            return cls.of_backend(read_tiktoken(folder) if ranks else _from_file(folder))
         path = folder / "tokenizer.json"
         backend = _from_file(path) if path.is_file() else _converted(folder)
         config = folder / "tokenizer_config.json"

@@ -36,7 +36,8 @@ class Vocabulary:
     `further_roles` holds (role, id) for tokens that play more than the one role that `Token.role` names:
     RoBERTa's `<s>` is bos and cls, GPT-2's `<|endoftext|>` is eos and bos.
     `unreachable` holds the ids of entries that the tokenizer never produces, so that their rows were never trained:
-    BERT's `##中`, since every Han character is cut off from what stands before it.
+    BERT's `##中`, since every Han character is cut off from what stands before it, and its `...`, of which it makes
+    three.
     """
 
     tokens: tuple[Token, ...]
@@ -70,6 +71,13 @@ class Vocabulary:
         for role, i in self.further_roles:
             found.setdefault(role, i)
         return found
+
+    def segment_all(self, tokens: Sequence[Token]) -> list[list[int]]:
+        """`segment` for each token, in one go where the tokenizer can; `[]` for all where it is unknown."""
+        if self.segment is None:
+            return [[] for _ in tokens]
+        in_one_go: Callable[[Sequence[Token]], list[list[int]]] | None = getattr(self.segment, "all", None)
+        return [self.segment(t) for t in tokens] if in_one_go is None else in_one_go(tokens)
 
     def fingerprint(self) -> str:
         """SHA-256 over every token: equal for two vocabularies exactly when their tokens are equal, in order."""
