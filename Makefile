@@ -29,7 +29,7 @@ test:  ## the whole suite, with coverage (at least 90 % of lines)
 demo: setup  ## graft LAC's character embeddings onto a review classifier, train and evaluate it
 	$(BIN)/lexigraft train experiment=demo transplant.scale=0.1
 
-bench:  ## start-up, reading a matrix out of a 4 GB checkpoint, rows/s of each transplant method
+bench:  ## start-up, reading a matrix out of 4 GB, matching, matching pursuit, neighbours, rows/s of each method
 	$(BIN)/python bench/run.py
 
 lock:  ## resolve pyproject.toml anew in a fresh environment and write constraints.txt

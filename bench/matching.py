@@ -1,4 +1,4 @@
-"""Seconds to match two vocabularies of 150,000 tokens, to read one, and to cut the tokens of one by the other.
+"""Seconds to match two vocabularies of 150,000 tokens, to read one, and to make its rows as means of their pieces.
 
     python bench/matching.py              # the figures that count
     python bench/matching.py --size 2000  # to see that it runs
@@ -13,9 +13,14 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tokenizers
+import torch
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
+from lexigraft.embeddings.matrix import EmbeddingMatrix
+from lexigraft.transplant.filling import Gap
+from lexigraft.transplant.subtokens import subtokens
 from lexigraft.vocab.alignment import align
 from lexigraft.vocab.spelling import BYTE_TO_SYMBOL
 from lexigraft.vocab.tokenizer import Tokenizer
@@ -28,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=JUDGED_SIZE, help="tokens of each vocabulary")
     parser.add_argument("--repeats", type=int, default=3, help="the fastest counts")
+    parser.add_argument("--dim", type=int, default=768, help="width of the rows")
     arguments = parser.parse_args()
     size = arguments.size
 
@@ -36,18 +42,27 @@ def main() -> None:
     reading, source = _fastest(lambda: Tokenizer.of_backend(byte_level), arguments.repeats)
     target = Tokenizer.of_backend(sentencepiece)
     matching, found = _fastest(lambda: align(source.vocabulary, target.vocabulary), arguments.repeats)
-    new = list(target.vocabulary)
-    segment = source.vocabulary.segment_all
-    assert segment is not None
-    cutting, pieces = _fastest(lambda: segment(new), arguments.repeats)
+    rows = torch.randn(len(source.vocabulary), arguments.dim, generator=torch.Generator().manual_seed(0))
+    gap = _gap_of_all(EmbeddingMatrix(source.vocabulary, rows, {"name": "synthetic"}), target)
+    cutting, filled = _fastest(lambda: subtokens(gap), arguments.repeats)
+    adding, _ = _fastest(lambda: filled.rows.apply(rows), arguments.repeats)
 
     shared = (found.source_id >= 0).mean()
-    spelled = sum(map(bool, pieces)) / len(pieces)
     judged = size >= JUDGED_SIZE
     print(f"two vocabularies of {len(source.vocabulary):,} and {len(target.vocabulary):,} tokens, {shared:.0%} shared")
     print(f"reading one        {reading:6.2f} s   no target")
     print(f"matching both      {matching:6.2f} s   {_verdict(matching, judged)}")
-    print(f"cutting {spelled:4.0%} of one {cutting:6.2f} s   {_verdict(cutting, judged)}")
+    print(f"mean of the pieces {cutting + adding:6.2f} s   {_verdict(cutting + adding, judged)}")
+    print(
+        f"  of {int(filled.done.sum()):,} tokens, width {arguments.dim}: cutting {cutting:.2f} s, adding {adding:.2f} s"
+    )
+
+
+def _gap_of_all(source: EmbeddingMatrix, target: Tokenizer) -> Gap:
+    """All tokens of the target, as if the source had none of them."""
+    nothing = np.zeros(0, np.int64)
+    ids = np.arange(len(target.vocabulary))
+    return Gap(source, target, ids, nothing, nothing, (), {}, torch.Generator())
 
 
 def _verdict(seconds: float, judged: bool) -> str:

@@ -3,7 +3,7 @@
     python experiments/transplant-methods/study.py WORK SWAP MINILM PART...
 
 SWAP is `same` or `cross` (see `swap`), MINILM the donor's folder, PART one of
-reconstruct, step0, frozen, probe, small (fine-tuning at 100 and 1,000 examples), all (at 4,000).
+reconstruct, step0, frozen, small (fine-tuning at 100 and 1,000 examples), all (at 4,000), probe, further (probes).
 """
 
 import json
@@ -58,6 +58,10 @@ VARIANTS = {
     "knn-least-squares": ("knn", ["transplant.fill.0.weights=least_squares"]),
     "distillation": ("distillation", ["transplant.fill.0.snippets=10", "transplant.fill.0.lr=1e-3"]),
 }
+# Training is dear: what trains the same rows as another is left out, and only these have every seed and all examples.
+SAME_INPUT_ROWS = {"subtoken_first": "subtoken_mean", "resize": "mean"}
+PRINCIPAL = ("original", "random", "mean", "subtoken_mean", "knn", "omp", "focus")
+SEEDS = {("tuned", True): 5, ("tuned", False): 3, ("probe", True): 3, ("probe", False): 1}
 PROBE = {"steps": 200, "batch": 8, "length": 64, "lr": 5e-4, "at": (0, 10, 25, 50, 100, 200)}
 SIZES = {"100": (100, 6), "1k": (1000, 2), "all": (4000, 1)}  # examples, epochs
 TUNE = {"batch": 16, "tokens": 32, "lr": 5e-4, "frozen_lr": 1e-2}
@@ -340,7 +344,7 @@ class Study:
             self.record("step0", method, bpb=bits_per_byte(model, *self.blocks(method == "original", "all")))
 
     def probe(self, method: str) -> None:
-        for seed in range(3):
+        for seed in range(SEEDS["probe", method in PRINCIPAL]):
             if self.todo("probe", method, seed):
                 model = grafted(self.base, *self.transplanted(method))
                 original = method == "original"
@@ -359,7 +363,7 @@ class Study:
 
     def tune(self, method: str, sizes: tuple[str, ...]) -> None:
         for size in sizes:
-            for seed in range(5):
+            for seed in range(SEEDS["tuned", method in PRINCIPAL]):
                 if self.todo("tuned", method, size, seed):
                     model = grafted(self.base, *self.transplanted(method))
                     scores = tuned(model, self.task(method == "original"), size, seed)
@@ -370,13 +374,14 @@ def main(work: Path, name: str, minilm: Path, parts: list[str]) -> None:
     torch.set_num_threads(1)
     study = Study(work, name, minilm)
     print(f"{name}: {len(study.target.vocabulary):,} target tokens", flush=True)
-    does: dict[str, Callable[[str], None]] = {
+    does: dict[str, Callable[[str], object]] = {
         "reconstruct": study.reconstruct,
         "step0": study.step0,
         "frozen": study.frozen,
-        "probe": study.probe,
-        "small": lambda m: study.tune(m, ("100", "1k")),
-        "all": lambda m: study.tune(m, ("all",)),
+        "probe": lambda m: m in PRINCIPAL and study.probe(m),
+        "further": lambda m: m in SAME_INPUT_ROWS or study.probe(m),
+        "small": lambda m: m in SAME_INPUT_ROWS or study.tune(m, ("100", "1k")),
+        "all": lambda m: m in PRINCIPAL and study.tune(m, ("all",)),
     }
     for part in parts:
         for method in [*CONTROLS, *METHODS, *VARIANTS]:

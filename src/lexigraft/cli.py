@@ -23,7 +23,7 @@ from lexigraft.config.flags import Line, split
 
 COMMANDS = {
     "train": "fine-tune a model on a transplanted embedding matrix, and evaluate it",
-    "transplant": "write a new embedding matrix, without training",
+    "transplant": "move a checkpoint or a matrix onto another vocabulary, without training",
     "evaluate": "measure a finished run on its own splits or on another file",
     "predict": "classify texts with a finished run",
     "show": "print the composed config, a finished run, a transplant, or the options of conf/",
@@ -56,8 +56,8 @@ examples:
     "transplant": """\
 usage: lexigraft transplant output=FOLDER tokenizer.name=TOKENIZER [GROUP=OPTION ...] [KEY=VALUE ...] [FLAGS]
 
-Move source rows onto a target vocabulary and write them as safetensors, with the tokenizer and where each row
-came from.
+Move a source onto a target vocabulary: a checkpoint becomes a checkpoint that transformers loads, word vectors a matrix.
+The folder also says where each row came from; lexigraft show transplant FOLDER prints it.
 
 examples:
   lexigraft transplant output=grafted tokenizer.name=my/tokenizer.json

@@ -91,7 +91,7 @@ def test_a_padding_token_that_was_moved_is_told(checkpoints, tmp_path, capsys, m
     assert call("transplant", f"output={tmp_path / 'new'}", *words) == 0
     told = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("warning"))
     assert told.startswith("warning: the padding token was moved from id 858 to 1, where the positions of roberta")
-    assert told.removeprefix("warning     ") in (tmp_path / "new/README.md").read_text()
+    assert told.removeprefix("warning: ") in (tmp_path / "new/README.md").read_text()
     assert json.loads((tmp_path / "new/config.json").read_text())["pad_token_id"] == 1
 
 

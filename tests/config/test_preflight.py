@@ -14,10 +14,13 @@ TARGET = f"{__name__}.made"
 def made(size: int = 1, **rest: object) -> None: ...
 
 
+WRITING = {"write": "auto", "shard_gb": 5, "pad_to_multiple_of": 1}
+
+
 def transplant_config(**changes):
     node = {"_target_": TARGET, "size": 1}
     values = {"data": dict(node), "source": dict(node), "tokenizer": dict(node), "transplant": dict(node)}
-    return OmegaConf.create(values | {"output": "x", "seed": 0} | changes)
+    return OmegaConf.create(values | {"output": "x", "seed": 0} | WRITING | changes)
 
 
 def train_config(**changes):

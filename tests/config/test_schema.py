@@ -13,6 +13,7 @@ from lexigraft.config.schema import (
 )
 
 NODE = {"_target_": "builtins.dict"}
+WRITING = {"write": "auto", "shard_gb": 5, "pad_to_multiple_of": 1}
 TRAINER = {
     "epochs": 5,
     "batch_size": 64,
@@ -93,7 +94,7 @@ def test_several_mistakes_are_all_told():
 
 
 def test_numbers_become_texts_where_a_text_is_asked_for():
-    values = {"data": NODE, "source": NODE, "tokenizer": NODE, "transplant": NODE, "output": 2024, "seed": 0}
+    values = {"data": NODE, "source": NODE, "tokenizer": NODE, "transplant": NODE, "output": 2024, "seed": 0, **WRITING}
     settled, problems = schema_problems(values, TransplantConfig, where)
     assert problems == []
     assert settled["output"] == "2024"
@@ -101,13 +102,21 @@ def test_numbers_become_texts_where_a_text_is_asked_for():
 
 @pytest.mark.parametrize("seed", [-1, 2**32, None, 1.5])
 def test_a_seed_is_always_a_number_that_every_library_takes(seed):
-    values = {"data": NODE, "source": NODE, "tokenizer": NODE, "transplant": NODE, "output": "x", "seed": seed}
+    values = {
+        "data": NODE,
+        "source": NODE,
+        "tokenizer": NODE,
+        "transplant": NODE,
+        "output": "x",
+        "seed": seed,
+        **WRITING,
+    }
     [problem] = problems_of(TransplantConfig, values)
     assert problem.startswith("seed=")
 
 
 def test_a_group_is_not_one_value():
-    values = {"data": None, "source": 3, "tokenizer": NODE, "transplant": NODE, "output": "x", "seed": 0}
+    values = {"data": None, "source": 3, "tokenizer": NODE, "transplant": NODE, "output": "x", "seed": 0, **WRITING}
     assert problems_of(TransplantConfig, values) == [
         "data=null in x.yaml should be a group of keys, not one value",
         "source=3 in x.yaml should be a group of keys, not one value",

@@ -74,6 +74,23 @@ def test_frequent_tokens_are_named_whatever_they_hold(tmp_path, figure):
     assert names[:2] == ["$x^<0xFF>", "酒店"]
 
 
+def test_without_frequencies_words_are_named_before_marks(tmp_path, figure):
+    source, new, provenance = transplant(["omp"])
+    tokens = list(new.vocabulary.tokens)
+    tokens[200] = Token(b"market", True)
+    new = EmbeddingMatrix(Vocabulary(tuple(tokens)), new.rows, {})
+    plot_transplant(source, new, provenance, tmp_path / "t.png")
+    assert figure().axes[1].texts[0].get_text() == "market"
+
+
+def test_a_script_that_no_font_here_has_is_no_warning(tmp_path, figure):
+    source, new, provenance = transplant(["omp"])
+    tokens = [Token("\U00010c80".encode(), None, t.role) if i == 1 else t for i, t in enumerate(new.vocabulary)]
+    new = EmbeddingMatrix(Vocabulary(tuple(tokens)), new.rows, {})
+    plot_transplant(source, new, provenance, tmp_path / "t.png", np.arange(300)[::-1])
+    assert "\U00010c80" in [text.get_text() for text in figure().axes[1].texts]
+
+
 def test_names_do_not_cover_one_another(tmp_path, figure):
     source, new, provenance = transplant(["exact", "omp"])
     plot_transplant(source, new, provenance, tmp_path / "t.png")

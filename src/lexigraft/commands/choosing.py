@@ -12,7 +12,6 @@ from lexigraft.data.batches import EncodedText
 from lexigraft.data.text_data import TextData
 from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.evaluation.candidates import candidates_table
-from lexigraft.training.probe import classifier_loss, device_of, language_head, language_model_loss, linear_loss
 from lexigraft.transplant.auto import Auto, Probe
 from lexigraft.transplant.engine import Transplanted
 from lexigraft.vocab.tokenizer import Tokenizer
@@ -42,6 +41,8 @@ def transplant_of(
 
 def _by_training(cfg: DictConfig, target: Tokenizer, data: TextData, steps: int) -> Probe:
     """The dev loss of the run's own model after its first steps; the test split is not touched."""
+    from lexigraft.training.probe import classifier_loss, device_of  # with Lightning, half of a command's start-up
+
     encoded = {
         name: EncodedText(target.encode(split.texts, cfg.trainer.max_tokens), split.labels)
         for name, split in (("train", data.train), ("dev", data.dev))
@@ -65,6 +66,8 @@ def _by_training(cfg: DictConfig, target: Tokenizer, data: TextData, steps: int)
 
 def _without_training(source: EmbeddingMatrix, data: TextData | None, steps: int) -> tuple[Probe, str]:
     """Bits per byte of the source's own language model, else a linear probe on labelled texts."""
+    from lexigraft.training.probe import language_head, language_model_loss, linear_loss
+
     if data is not None and not (data.train.texts and data.dev.texts):
         raise ValueError(f"transplant=auto learns from train and measures on dev, and {data.name} lacks texts of one")
     if data is not None and language_head(source) is not None:

@@ -1,5 +1,6 @@
 """The picture of a transplant: norms before and after, and where copied and new rows lie."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,7 +57,10 @@ def plot_transplant(
                     + [(f"{g.name}  {len(g.ids):,}", g.colour, norms[g.ids]) for g in groups])  # fmt: skip
         _draw_directions(right, new, groups, norms, counts, np.random.default_rng(seed))
         path.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(path)
+        with warnings.catch_warnings():
+            # A vocabulary may hold any script of the world; what no font here has is drawn as a box.
+            warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from font", UserWarning)
+            figure.savefig(path)
 
 
 def _norms(rows: torch.Tensor) -> np.ndarray:
@@ -122,7 +126,10 @@ def _draw_directions(
     axes.spines[:].set_visible(False)
     if not drawn or new.dim < 2 or sum(map(len, drawn)) < 3:
         return
-    named = [_frequent(group.ids, counts) if counts is not None else ids for group, ids in zip(groups, drawn)]
+    named = [
+        _words_first(new.vocabulary, ids) if counts is None else _frequent(group.ids, counts)
+        for group, ids in zip(groups, drawn)
+    ]
     units = [_units(new.rows, np.concatenate([ids, names]), norms) for ids, names in zip(drawn, named)]
     samples = [unit[: len(ids)] for unit, ids in zip(units, drawn)]
     # Random rows would blur the axes.
@@ -144,6 +151,12 @@ def _draw_directions(
 
 def _frequent(ids: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return ids[np.argsort(-counts[ids], kind="stable")][: 20 * MOST_NAMES]
+
+
+def _words_first(vocabulary: Vocabulary, ids: np.ndarray) -> np.ndarray:
+    """Words before marks, single letters and `[unused7]`, which stand first in most vocabularies."""
+    texts = [label(vocabulary[i]).removeprefix("##") for i in ids.tolist()]
+    return ids[np.argsort([not (text.isalpha() and len(text) > 2) for text in texts], kind="stable")]
 
 
 def _units(rows: torch.Tensor, ids: np.ndarray, norms: np.ndarray) -> torch.Tensor:

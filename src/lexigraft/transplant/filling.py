@@ -55,10 +55,15 @@ class Combination:
 
     def apply(self, rows: torch.Tensor) -> torch.Tensor:
         """The sums `[N, D]` over `rows` `[V, D]`, added up in float32, in the dtype of `rows`."""
-        used, source = np.unique(self.source, return_inverse=True)
+        source = self.source
+        if rows.dtype != torch.float32:  # only the rows that count are turned into float32
+            used, source = np.unique(self.source, return_inverse=True)
+            rows_read = rows[torch.from_numpy(used)].float()
+        else:
+            rows_read = rows
         sums = torch.nn.functional.embedding_bag(
             torch.from_numpy(source.reshape(-1)),
-            rows[torch.from_numpy(used)].float(),
+            rows_read,
             torch.from_numpy(self.start[:-1]),
             mode="sum",
             per_sample_weights=torch.from_numpy(self.weight),
