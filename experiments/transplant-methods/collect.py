@@ -75,33 +75,31 @@ def table(swap: str, of: Values) -> list[str]:
 
 
 def figure(of: Values, path: Path) -> None:
-    """Per swap: bits per byte at step 0 against after 200 steps, and accuracy after fine-tuning on 1,000 examples."""
-    plots = plt.subplots(2, 2, figsize=(13, 11), layout="constrained")[1]
-    for row, (swap, title) in enumerate(SWAPS.items()):
-        methods = [k[1] for k in of if k[0] == swap and k[2] == "bits per byte"]
-        for column, (key, label) in enumerate(
-            [
-                (("probe", "200"), "bits per byte after 200 steps"),
-                (("tuned test", "1k"), "test accuracy, tuned on 1,000 (%)"),
-            ]
-        ):
-            axes = plots[row][column]
-            for m in methods:
-                x, y = of[swap, m, "bits per byte", "0"], of.get((swap, m, *key), [])
-                if not y:
-                    continue
-                spread = statistics.stdev(y) if len(y) > 1 else 0
-                colour = "tab:grey" if m in CONTROLS else "tab:blue"
-                axes.errorbar(x[0], statistics.mean(y), yerr=spread, fmt="o", color=colour, ms=5, lw=1, alpha=0.8)
-                axes.annotate(m, (x[0], statistics.mean(y)), xytext=(4, 3), textcoords="offset points", fontsize=7.5)
-            axes.set_xscale("log")
-            axes.set_xticks([2, 2.5, 3, 4, 6, 8], ["2", "2.5", "3", "4", "6", "8"])
-            axes.minorticks_off()
-            axes.set_xlabel("bits per byte at step 0")
-            axes.set_ylabel(label)
-            axes.set_title(title, fontsize=10)
-            axes.grid(alpha=0.25)
-    plt.savefig(path, dpi=130)
+    """A line per method, the best at step 0 of the cross-model swap first; bars are one standard deviation."""
+    measures = {
+        ("bits per byte", "0"): "bits per byte, step 0",
+        ("probe", "200"): "bits per byte, 200 steps",
+        ("frozen test", "all"): "frozen, 4,000 examples: accuracy (%)",
+        ("tuned test", "1k"): "tuned, 1,000 examples: accuracy (%)",
+    }
+    found = {k[1] for k in of if k[2] == "bits per byte"}
+    methods = sorted(found, key=lambda m: -of.get(("cross", m, "bits per byte", "0"), [99])[0])
+    plots = plt.subplots(1, 4, figsize=(16, 0.3 * len(methods) + 1.2), sharey=True, layout="constrained")[1]
+    for axes, (key, label) in zip(plots, measures.items()):
+        for (swap, title), colour, shift in zip(SWAPS.items(), ("tab:blue", "tab:orange"), (0.14, -0.14)):
+            at = [(y, of[swap, m, *key]) for y, m in enumerate(methods) if (swap, m, *key) in of]
+            spread = [statistics.stdev(v) if len(v) > 1 else 0 for _, v in at]
+            x, y = [statistics.mean(v) for _, v in at], [y + shift for y, _ in at]
+            axes.errorbar(x, y, xerr=spread, fmt="o", ms=4.5, lw=1, color=colour, label=title)
+        axes.set_title(label, fontsize=10)
+        axes.grid(alpha=0.25)
+    plots[0].set_xscale("log")
+    plots[0].set_xticks([2, 2.5, 3, 4, 6, 8], ["2", "2.5", "3", "4", "6", "8"])
+    plots[0].minorticks_off()
+    plots[0].set_yticks(range(len(methods)), [f"{m} (control)" if m in CONTROLS else m for m in methods])
+    plots[0].set_ylim(-0.6, len(methods) - 0.4)
+    plots[0].legend(loc="center right", fontsize=8)
+    plt.savefig(path, dpi=110)
 
 
 def main(work: Path) -> None:

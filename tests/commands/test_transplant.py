@@ -1,6 +1,7 @@
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -95,10 +96,18 @@ def test_a_padding_token_that_was_moved_is_told(checkpoints, tmp_path, capsys, m
     assert json.loads((tmp_path / "new/config.json").read_text())["pad_token_id"] == 1
 
 
+def test_special_tokens_are_paired_by_hand_on_the_command_line(checkpoints, tmp_path, capsys):
+    source = "source=hf", f"source.name={checkpoints['gpt2']}", f"tokenizer.name={checkpoints['bert']}"
+    pairs = 'transplant.pairs=[["[MASK]", "<|endoftext|>"]]'
+    assert call("transplant", f"output={tmp_path / 'new'}", *source, pairs) == 0, capsys.readouterr().err
+    made = pd.read_parquet(tmp_path / "new/provenance.parquet").set_index("token")
+    assert [each["token"] for each in made.loc["[MASK]", "sources"]] == ["<|endoftext|>"]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (("transplant.dim=8",), "are 8 wide, but the layers of"),
+        (("transplant.dim=8",), "are to be 8 wide, but the layers of"),
         (("transplant.resize=procrustes",), "transplant.resize=procrustes moves the rows into the space of another"),
         (("transplant.resize=linear", "transplant.dim=8"), "leaves a projection to training"),
     ],

@@ -77,6 +77,16 @@ def test_an_unknown_option_lists_those_that_exist_nearest_first():
 def test_an_override_that_cannot_be_read_says_how_to_quote():
     [problem] = problems_of("trainer.epochs=[1")
     assert problem.startswith("cannot read 'trainer.epochs=[1' on the command line: quote")
+    [problem] = problems_of('data.classes={"a": 1}')
+    assert problem.endswith("check its quotes and brackets (a name before a colon in {...} stands without quotes)")
+
+
+def test_an_entry_of_a_list_cannot_be_deleted():
+    [problem] = problems_of("~transplant.fill.1")
+    assert problem == (
+        "'~transplant.fill.1' in the command line: an entry of a list cannot be taken out; give the whole list, "
+        "transplant.fill=[...]"
+    )
 
 
 def test_an_unknown_primary_config():

@@ -116,8 +116,9 @@ def test_source_tells_what_was_fetched():
 
 
 def test_notes_of_the_steps():
-    summary = {"notes": {"omp": {"atoms": 16000, "error": 0.25, "skipped": 0}, "output": "not used", "knn": {}}}
-    assert notes_text(summary).splitlines() == ["omp         atoms 16,000, error 0.25", "output      not used"]
+    omp = {"atoms": 16000, "error": 0.19277116656303406, "skipped": 0}
+    summary = {"notes": {"omp": omp, "output": "not used", "knn": {}}}
+    assert notes_text(summary).splitlines() == ["omp         atoms 16,000, error 0.1928", "output      not used"]
     assert notes_text({}) == ""
 
 

@@ -196,6 +196,10 @@ def test_resized_rows_are_an_error(gap_of):
 
 
 def test_a_layer_that_does_not_exist_is_an_error(gap_of):
+    with pytest.raises(ValueError, match="snippets=0 of token distillation is not possible: expected 1 or more"):
+        distilled(gap_of("bert"), snippets=0)
+    with pytest.raises(ValueError, match="device=nonsense of token distillation cannot be used"):
+        distilled(gap_of("bert"), device="nonsense")
     with pytest.raises(ValueError, match="layer=3 is not one of the model's 2 layers: give -2..-1 or 1..2"):
         distilled(gap_of("bert"), layer=3)
 

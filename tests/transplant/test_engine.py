@@ -192,6 +192,14 @@ def test_the_bias_of_new_tokens_follows_its_policy(policy, expected):
     torch.testing.assert_close(bias, torch.tensor([0.1, expected]))
 
 
+def test_a_pair_is_two_tokens():
+    source, target = word_matrix(WORDS), word_tokenizer(["new"])
+    with pytest.raises(ValueError, match="two tokens are expected in each pair, the target's and the source's"):
+        Transplant(fill=[mean], pairs=[["[UNK]"]])(source, target, seed=0)
+    with pytest.raises(ValueError, match="the target has no special token '<nix>' to pair"):
+        Transplant(fill=[mean], pairs=[["<nix>", "[UNK]"]])(source, target, seed=0)
+
+
 def test_special_tokens_alone_may_be_copied():
     source = word_matrix(WORDS)
     made = Transplant(fill=[normal], match="roles")(source, word_tokenizer(WORDS), seed=0)

@@ -151,6 +151,9 @@ def test_a_list(byte_bpe, tmp_path):
         trimmed(byte_bpe, [], "en", keep=str(path))
     with pytest.raises(FileNotFoundError, match=r"other.txt does not exist"):
         trimmed(byte_bpe, [], "en", keep=str(tmp_path / "other.txt"))
+    path.write_text("\n")
+    with pytest.raises(ValueError, match=r"keep.txt names no token to keep: a token a line is expected"):
+        trimmed(byte_bpe, [], "en", keep=str(path))
 
 
 def test_nothing_to_go_by(byte_bpe):

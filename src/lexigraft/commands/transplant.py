@@ -39,7 +39,7 @@ def run(cfg: DictConfig) -> None:
     body: Body | None = None
     warnings: list[str] = []
     if cfg.write == "checkpoint" or (cfg.write == "auto" and source.checkpoint is not None):
-        _refuse_another_space(cfg.transplant)
+        _refuse_what_does_not_fit(cfg.transplant, source)
         body = open_body(source)
         target, warnings = fitted(body, target)
     method, tried = transplant_of(cfg, source, target, data, console)
@@ -93,11 +93,17 @@ def run(cfg: DictConfig) -> None:
     console.print(f"written to  {output}", markup=False)
 
 
-def _refuse_another_space(cfg: DictConfig) -> None:
+def _refuse_what_does_not_fit(cfg: DictConfig, source: EmbeddingMatrix) -> None:
+    """Before anything is made: rows of another space or width than the model's layers read."""
     if cfg.get("resize") == "procrustes":
         raise ValueError(
             "transplant.resize=procrustes moves the rows into the space of another matrix, in which the model's layers "
             "cannot read them: leave it out, or take write=matrix"
+        )
+    if cfg.get("dim") not in (None, source.dim) and cfg.get("resize") == "pca":
+        raise ValueError(
+            f"the rows are to be {cfg.dim} wide, but the layers of {source.origin['name']} demand {source.dim}: "
+            "leave out transplant.dim, or take transplant.resize=factorised or write=matrix"
         )
 
 

@@ -133,9 +133,16 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
             if "=" not in text:
                 raise ConfigError(f"'{text}' is not an override: write key=value") from error
             key, _, value = text.partition("=")
+            hint = f"quote a value with special characters, {key}='\"{value}\"'"
+            if '"' in value:
+                hint = "check its quotes and brackets (a name before a colon in {...} stands without quotes)"
+            raise ConfigError(f"cannot read '{text}' on the command line: {hint}") from error
+    for override in parsed:
+        if override.is_delete() and re.search(r"\.\d+$", override.key_or_group):
             raise ConfigError(
-                f"cannot read '{text}' on the command line: quote a value with special characters, {key}='\"{value}\"'"
-            ) from error
+                f"'{_text(override)}' in the command line: an entry of a list cannot be taken out; give the whole "
+                f"list, {override.key_or_group.rpartition('.')[0]}=[...]"
+            )
     return parsed
 
 

@@ -167,7 +167,8 @@ def _told(counts: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         if isinstance(value, Mapping):
             yield from _told(value, f"{name} ")
         elif value:
-            yield f"{name} {value:,}" if isinstance(value, int) else f"{name} {value}"
+            shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else value
+            yield f"{name} {shown}"
 
 
 def _table(first: str, *others: str) -> Table:

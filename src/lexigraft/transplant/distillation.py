@@ -48,9 +48,14 @@ def distilled(
     rounding.
 
     `ValueError` if the source is no checkpoint, its rows were resized, `layer` is out of range, or there are neither
-    texts nor a decoder that writes.
+    texts nor a decoder that writes; for counts below 1 and a device that is not there.
     """
     _refuse_tables(gap)
+    for name, number in {
+        "snippets": snippets, "snippet_tokens": snippet_tokens, "epochs": epochs, "batch_size": batch_size
+    }.items():  # fmt: skip
+        if number < 1:
+            raise ValueError(f"{name}={number} of token distillation is not possible: expected 1 or more")
     begin = time.perf_counter()
     first = subtokens(gap, start)
     if not first.done.any():
@@ -104,8 +109,14 @@ def _made(rows: Combination | Make, source: Tensor) -> Tensor:
 
 
 def _device(name: str | None) -> torch.device:
-    found = torch.accelerator.current_accelerator(check_available=True) if name is None else torch.device(name)
-    return found or torch.device("cpu")
+    if name is None:
+        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device={name} of token distillation cannot be used ({reason}): leave it out") from error
+    return torch.device(name)
 
 
 def _mean(losses: Tensor) -> float | None:

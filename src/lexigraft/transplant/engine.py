@@ -39,7 +39,7 @@ class Transplant:
     output rows of an untied head, None: what the steps of `fill` say; a tied head stays tied. `bias` makes the output
     bias of new tokens: by the sums of their output rows (of their input rows under a tied head), the mean, or zero.
     `match` copies every shared token, the special ones alone (`roles`), or nothing (the random control); `normalised`
-    also those that are equal after folding; `pairs` names the source token of a special token, by their contents.
+    also those that are equal after folding; `pairs` of a special token of the target and a source token, by content.
     `spaces` are further matrices that steps ask for by name. `scale` multiplies every input row. `dim` is the width
     that the model shall see, reached by `resize` before anything else.
     """
@@ -49,7 +49,7 @@ class Transplant:
     bias: Literal["combine", "mean", "zero"] = "combine"
     match: bool | Literal["roles"] = True
     normalised: bool = True
-    pairs: Mapping[str, str] = field(default_factory=dict)
+    pairs: Sequence[Sequence[str]] = ()
     spaces: Mapping[str, EmbeddingMatrix] = field(default_factory=dict)
     scale: float = 1.0
     dim: int | None = None
@@ -158,7 +158,7 @@ class _Graft:
             self.source.vocabulary,
             self.target.vocabulary,
             normalised=self.plan.normalised,
-            pairs=self.plan.pairs,
+            pairs=_by_hand(self.plan.pairs),
         )
 
     def copy(self) -> None:
@@ -293,6 +293,16 @@ class _Side:
             self.record.name(tier, ids)
         else:
             self.record.combine(tier, ids, sums)
+
+
+def _by_hand(pairs: Sequence[Sequence[str]]) -> dict[str, str]:
+    for pair in pairs:
+        if len(pair) != 2:
+            raise ValueError(
+                f"transplant.pairs holds {list(pair)!r}: two tokens are expected in each pair, the target's and the "
+                "source's"
+            )
+    return {pair[0]: pair[1] for pair in pairs}
 
 
 def _single(found: np.ndarray) -> Combination:

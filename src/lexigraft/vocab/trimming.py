@@ -81,6 +81,8 @@ def _begun(full: Tokenizer, texts: Iterable[str]) -> set[int]:
 
 def _listed(full: Tokenizer, keep: str) -> set[int]:
     contents = [line for line in local_path(keep).read_text(encoding="utf-8").split("\n") if line]
+    if not contents:
+        raise ValueError(f"{keep} names no token to keep: a token a line is expected")
     ids = {content: full.backend.token_to_id(content) for content in contents}
     if unknown := [content for content, i in ids.items() if i is None]:
         raise ValueError(
