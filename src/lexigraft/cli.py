@@ -56,8 +56,8 @@ examples:
     "transplant": """\
 usage: lexigraft transplant output=FOLDER tokenizer.name=TOKENIZER [GROUP=OPTION ...] [KEY=VALUE ...] [FLAGS]
 
-Move a source onto a target vocabulary: a checkpoint becomes a checkpoint that transformers loads, word vectors a matrix.
-The folder also says where each row came from; lexigraft show transplant FOLDER prints it.
+Move a source onto a target vocabulary: a checkpoint becomes a checkpoint that transformers loads, word vectors a
+matrix. The folder also says where each row came from; lexigraft show transplant FOLDER prints it.
 
 examples:
   lexigraft transplant output=grafted tokenizer.name=my/tokenizer.json
