@@ -98,7 +98,7 @@ def figure(of: Values, path: Path) -> None:
     plots[0].minorticks_off()
     plots[0].set_yticks(range(len(methods)), [f"{m} (control)" if m in CONTROLS else m for m in methods])
     plots[0].set_ylim(-0.6, len(methods) - 0.4)
-    plots[0].legend(loc="center right", fontsize=8)
+    plots[1].legend(handles=plots[0].get_legend_handles_labels()[0], loc="center right", fontsize=8)
     plt.savefig(path, dpi=110)
 
 
