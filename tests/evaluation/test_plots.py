@@ -1,5 +1,3 @@
-import warnings
-
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -16,12 +14,7 @@ HISTORY = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _no_warning():
-    """A missing glyph or a squeezed layout is a warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.usefixtures("no_warning")
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-import warnings
-
 import numpy as np
 import pytest
 import torch
@@ -12,13 +10,7 @@ from lexigraft.transplant.filling import Combination
 from lexigraft.transplant.provenance import ProvenanceBuilder
 from lexigraft.vocab.vocabulary import Token, Vocabulary
 
-
-@pytest.fixture(autouse=True)
-def _no_warning():
-    """A missing glyph or a squeezed layout is a warning."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+pytestmark = pytest.mark.usefixtures("no_warning")
 
 
 @pytest.fixture

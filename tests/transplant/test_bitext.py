@@ -1,6 +1,6 @@
-import builtins
 import gzip
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,14 +45,7 @@ def test_no_pair_of_sentences_is_an_error(tmp_path):
 
 
 def test_without_nltk_the_extra_is_named(tmp_path, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name.startswith("nltk"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "nltk.translate", None)
     with pytest.raises(ImportError, match=r"pip install 'lexigraft\[align\]'"):
         align_bitext(PAIRS, tmp_path / "table.tsv")
 

@@ -1,4 +1,4 @@
-import builtins
+import sys
 
 import numpy as np
 import pytest
@@ -59,13 +59,6 @@ def test_texts_in_which_every_token_is_rare_are_an_error(wordpiece):
 
 
 def test_without_gensim_the_extra_is_named(wordpiece, monkeypatch):
-    real = builtins.__import__
-
-    def without(name, *rest):
-        if name.startswith("gensim"):
-            raise ImportError(name)
-        return real(name, *rest)
-
-    monkeypatch.setattr(builtins, "__import__", without)
+    monkeypatch.setitem(sys.modules, "gensim.models.fasttext", None)
     with pytest.raises(ImportError, match=r"pip install 'lexigraft\[vectors\]'"):
         train_fasttext(tokenised(wordpiece, ["the film"] * 20), wordpiece.vocabulary.tokens, 0)

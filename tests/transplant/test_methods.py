@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lexigraft.transplant.filling import Combination, Filled, Gap
+from lexigraft.transplant.filling import Combination, Filled, Gap, new_rows
 from lexigraft.transplant.statistics import covariance, mean, normal, resize, unknown, zero
 from lexigraft.transplant.subtokens import subtokens
 from lexigraft.vocab.tokenizer import Tokenizer
@@ -29,8 +29,7 @@ def asking(source, tokens, seed=0) -> Gap:
 
 
 def made(filled: Filled, rows: torch.Tensor, output=False) -> torch.Tensor:
-    how = filled.rows if not output or filled.output is None else filled.output
-    return how.apply(rows) if isinstance(how, Combination) else how(rows)
+    return new_rows(filled.rows if not output or filled.output is None else filled.output, rows)
 
 
 def test_zero_rows_are_zero():

@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from lexigraft.embeddings.axes import fixed_signs
 from lexigraft.embeddings.body import around, frozen_body
 from lexigraft.embeddings.checkpoint import read_checkpoint
 from lexigraft.embeddings.matrix import EmbeddingMatrix
@@ -35,7 +36,7 @@ def read_distilled(
     model = read_checkpoint(name, revision)
     assert model.tokenizer is not None
     vocabulary = model.tokenizer.vocabulary
-    ordinary = np.array([token.role is None for token in vocabulary])
+    ordinary = vocabulary.ordinary
     rows = _hidden_states(model, len(vocabulary), batch_size)
     if not rows.isfinite().all():
         raise ValueError(f"{name} gives hidden states with NaN or infinity: the checkpoint is damaged")
@@ -43,7 +44,7 @@ def read_distilled(
         most = min(rows.shape[1], int(ordinary.sum()))
         if not 1 <= dim <= most:
             raise ValueError(f"source.dim={dim} was given, but the hidden states of {name} have {most} components")
-        rows = _principal_components(rows, torch.from_numpy(ordinary), dim)
+        rows = _principal_components(rows, torch.tensor(ordinary), dim)
     if weighting == "sif":
         rows *= torch.from_numpy(_inverse_frequencies(ordinary, a))[:, None]
     about = origin(
@@ -86,9 +87,7 @@ def _principal_components(rows: torch.Tensor, fitted: torch.Tensor, dim: int) ->
     centred = rows.double()
     centred -= centred[fitted].mean(0)
     _, axes = torch.linalg.eigh(centred[fitted].T @ centred[fitted])
-    axes = axes.flip(1)[:, :dim]
-    axes *= axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
-    return (centred @ axes).float()
+    return (centred @ fixed_signs(axes.flip(1)[:, :dim])).float()
 
 
 def _inverse_frequencies(ordinary: np.ndarray, a: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from lexigraft.embeddings.axes import fixed_signs
 from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.evaluation.style import BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, figure_style
 from lexigraft.transplant.provenance import CARRY_NOTHING, COPIED, NO_TOKEN, Provenance, label
@@ -48,7 +49,7 @@ def plot_transplant(
     `counts` [T] says which tokens are frequent and worth a name. Rows of NaN and of zeros are left out.
     """
     old, norms = _norms(source.rows), _norms(new.rows)
-    ordinary = np.array([token.role is None for token in new.vocabulary])
+    ordinary = new.vocabulary.ordinary
     groups = _groups(provenance, ordinary & (norms > 0))
     with figure_style():
         figure = Figure(figsize=(10.7, 5.0), layout="constrained")
@@ -177,7 +178,7 @@ def _principal(groups: Sequence[torch.Tensor]) -> tuple[torch.Tensor, list[float
         scatter += centred.T @ centred / len(rows)
     variances, axes = torch.linalg.eigh(scatter)
     axes = axes[:, -2:].flip(1)
-    axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
+    axes = fixed_signs(axes)
     total = max(float(variances.sum()), 1e-30)
     return axes.float(), [float(variances[-1]) / total, float(variances[-2]) / total]
 

@@ -1,14 +1,14 @@
 """A pretrained transformers backbone as an encoder: its own layers, fed with transplanted word embeddings."""
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from lexigraft.embeddings.body import quiet_transformers
 from lexigraft.models.masking import attendable
 
 
@@ -22,7 +22,7 @@ def load_backbone(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
 
     if not (folder / "config.json").is_file():
         raise FileNotFoundError(f"{folder} has no config.json: the folder of a transformers checkpoint is expected")
-    with _silent_loading():
+    with quiet_transformers():
         model, loading = AutoModel.from_pretrained(
             folder, dtype=torch.float32, local_files_only=True, output_loading_info=True
         )
@@ -78,22 +78,6 @@ class Pretrained(nn.Module):
         options = {"use_cache": False} if self.causal else {}
         output = self.backbone(inputs_embeds=x * self.scale, attention_mask=attendable(mask).long(), **options)
         return output.last_hidden_state
-
-
-@contextmanager
-def _silent_loading() -> Iterator[None]:
-    """No table of missing and unexpected weights (heads and poolers, here of no concern), no progress bar."""
-    from transformers.utils import logging
-
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()
 
 
 def _config(config: Mapping[str, Any], layers: int | None) -> Any:

@@ -147,7 +147,7 @@ class _Language:
         self.device = device
         self.words = self.model.get_input_embeddings()
         self.mask_row = None if mask_row is None else mask_row.float().to(device)
-        self.ordinary = torch.tensor([token.role is None for token in matrix.vocabulary])
+        self.ordinary = torch.tensor(matrix.vocabulary.ordinary)
 
     def nats(self, encoded: Sequence[list[int]], random: torch.Generator) -> tuple[Tensor, int]:
         """The summed loss of the predicted tokens, and their number."""

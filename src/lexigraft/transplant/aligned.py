@@ -37,7 +37,7 @@ def aligned(
         )
     translated = _shares(counts)
     reached = np.diff(translated.indptr) > 0
-    ordinary = np.array([token.role is None for token in vocabulary], dtype=bool)
+    ordinary = vocabulary.ordinary
     notes = {"tokens in the table": int((reached & ordinary)[gap.ids].sum())}
     if inherit:
         translated = translated + _shared(gap, translated.shape, ~reached)

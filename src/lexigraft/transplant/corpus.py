@@ -28,7 +28,7 @@ class Corpus:
 
 def tokenised(tokenizer: Tokenizer, texts: Sequence[str]) -> Corpus:
     """The corpus of these texts, at four bytes a token."""
-    ordinary = np.array([token.role is None for token in tokenizer.vocabulary])
+    ordinary = tokenizer.vocabulary.ordinary
     parts = [np.empty(0, np.int32)]
     lengths: list[int] = []
     for begin in range(0, len(texts), _TEXTS_AT_A_TIME):

@@ -81,7 +81,7 @@ def _outliers(matrix: EmbeddingMatrix, provenance: Provenance | None = None) -> 
         directions = matrix.rows[part].float() / norms[part, None].clamp(min=1e-30)
         cosines[part] = (directions @ total - 1) / others
     cosines[~usable] = 0
-    ordinary = torch.tensor([token.role is None for token in matrix.vocabulary])
+    ordinary = torch.tensor(matrix.vocabulary.ordinary)
     median = norms[usable].median() if usable.any() else torch.ones(())
     long, close = (usable & ordinary & (measure > limit) for measure, limit in
                    ((norms / median, OUTLYING_NORM), (cosines, OUTLYING_COSINE)))  # fmt: skip

@@ -6,7 +6,7 @@ import numpy as np
 
 from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.transplant.columns import read_columns
-from lexigraft.transplant.neighbours import vectors
+from lexigraft.transplant.word_space import words_of
 
 
 def read_dictionary(path: str | Path) -> list[tuple[str, str]]:
@@ -31,7 +31,7 @@ def paired(path: str | Path, source: EmbeddingMatrix, target: EmbeddingMatrix) -
     where no pair has both its words in the spaces.
     """
     dictionary = read_dictionary(path)
-    source_ids, target_ids = _words(source), _words(target)
+    source_ids, target_ids = words_of(source), words_of(target)
     found: dict[tuple[int, int], None] = {}
     for one, other in dictionary:
         theirs = [target_ids[form] for form in _forms(other) if form in target_ids]
@@ -50,14 +50,3 @@ def paired(path: str | Path, source: EmbeddingMatrix, target: EmbeddingMatrix) -
 
 def _forms(word: str) -> list[str]:
     return list(dict.fromkeys([word, word.lower(), word.title()]))  # not a set, whose order changes from run to run
-
-
-def _words(space: EmbeddingMatrix) -> dict[str, int]:
-    """Word -> row number, of the words whose row is a vector; the first of equal ones."""
-    usable = np.zeros(len(space.vocabulary), dtype=bool)
-    usable[vectors(space.rows)[0].numpy()] = True
-    words: dict[str, int] = {}
-    for i, token in enumerate(space.vocabulary):
-        if token.role is None and usable[i]:
-            words.setdefault(token.surface.decode(errors="replace"), i)
-    return words

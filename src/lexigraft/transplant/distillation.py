@@ -13,7 +13,7 @@ from rich.progress import track
 from torch import Tensor, nn
 
 from lexigraft.embeddings.body import around, frozen_body, reads_left_to_right
-from lexigraft.transplant.filling import Combination, Filled, Gap, Make
+from lexigraft.transplant.filling import Combination, Filled, Gap, new_rows
 from lexigraft.transplant.snippets import Snippet, found_snippets, written_snippets
 from lexigraft.transplant.subtokens import Weights, subtokens
 
@@ -60,7 +60,7 @@ def distilled(
     first = subtokens(gap, start)
     if not first.done.any():
         return first
-    rows = _made(first.rows, gap.source.rows).float()
+    rows = new_rows(first.rows, gap.source.rows).float()
     served = [int(i) for i in np.flatnonzero(first.done)]
     lesson = _Lesson(frozen_body(gap.source).to(_device(device)), gap, layer)
     length = lesson.longest(snippet_tokens)
@@ -102,10 +102,6 @@ def _refuse_tables(gap: Gap) -> None:
             f"token distillation learns from the layers of a checkpoint, but the source {gap.source.origin['name']!r} "
             "is a table of vectors: use source=hf source.name=..., or another transplant option"
         )
-
-
-def _made(rows: Combination | Make, source: Tensor) -> Tensor:
-    return rows.apply(source) if isinstance(rows, Combination) else rows(source)
 
 
 def _device(name: str | None) -> torch.device:

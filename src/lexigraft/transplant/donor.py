@@ -55,10 +55,19 @@ def vectors_of(donor: EmbeddingMatrix, tokens: Sequence[Token]) -> tuple[np.ndar
     rows[known] = donor.rows[torch.from_numpy(ids[known])].float()
     if donor.compose is not None:
         for i in np.flatnonzero(~known).tolist():
-            row = _composed(donor, tokens[i])
+            row = donor.compose(tokens[i].text) if tokens[i].text else None
             if row is not None and bool(torch.isfinite(row).all() and (row != 0).any()):
                 rows[i], known[i] = row, True
     return known, rows[known]
+
+
+def output_vectors_of(donor: EmbeddingMatrix, tokens: Sequence[Token]) -> tuple[np.ndarray, torch.Tensor]:
+    """Which of N tokens have a finite non-zero output row in the donor (bool [N], n of them true), and these [n, D]."""
+    assert donor.output_rows is not None
+    ids = of_tokens(donor, tokens)
+    has = ids >= 0
+    has[has] = usable(donor.output_rows, ids[has])
+    return has, donor.output_rows[torch.from_numpy(ids[has])]
 
 
 def usable(rows: torch.Tensor, ids: np.ndarray) -> np.ndarray:
@@ -98,13 +107,3 @@ def _of_ordinary_norm(rows: torch.Tensor, ids: np.ndarray) -> np.ndarray:
 
 def _isin(ids: np.ndarray, of: frozenset[int]) -> np.ndarray:
     return np.isin(ids, np.fromiter(of, np.int64, len(of)))
-
-
-def _composed(donor: EmbeddingMatrix, token: Token) -> torch.Tensor | None:
-    """The row that the donor composes for an ordinary token whose surface is whole characters."""
-    if donor.compose is None or token.role is not None or not token.surface:
-        return None
-    try:
-        return donor.compose(token.surface.decode())
-    except UnicodeDecodeError:
-        return None

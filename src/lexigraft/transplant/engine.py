@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lexigraft.embeddings.matrix import EmbeddingMatrix
-from lexigraft.transplant.filling import Combination, Filled, FillingMethod, Gap, Make
+from lexigraft.transplant.filling import Combination, Filled, FillingMethod, Gap, Make, new_rows
 from lexigraft.transplant.provenance import Provenance, ProvenanceBuilder
 from lexigraft.transplant.resize import Resize, resized
 from lexigraft.vocab.alignment import EXACT, NORMALISED, ROLE, SURFACE, TIERS, Alignment, align
@@ -86,7 +86,7 @@ class Copy:
             )
         same = np.arange(count)
         builder = ProvenanceBuilder(count)
-        builder.combine("exact", same, _single(same))
+        builder.combine("exact", same, Combination.copies_of(same))
         output, bias = source.output_rows, source.output_bias
         matrix = replace(
             source,
@@ -114,7 +114,7 @@ class Shuffled:
     ) -> Transplanted:
         """The rows of `of` in an order that depends on `seed` alone; errors are those of `of`."""
         made = self.of(source, target, seed, texts)
-        ordinary = np.flatnonzero([token.role is None for token in target.vocabulary])
+        ordinary = np.flatnonzero(target.vocabulary.ordinary)
         dealt = ordinary[torch.randperm(len(ordinary), generator=torch.Generator().manual_seed(seed)).numpy()]
         order = np.arange(len(target.vocabulary))
         order[ordinary] = dealt
@@ -169,7 +169,7 @@ class _Graft:
             found = self.alignment.source_id[ids]
             for side in self._sides():
                 side.copy(ids, found, TIERS[tier])
-            self._bias(ids, _single(found))
+            self._bias(ids, Combination.copies_of(found))
         pad = self.target.vocabulary.roles.get("pad")
         if pad is not None and self.input.left[pad]:
             for side in self._sides():
@@ -281,10 +281,10 @@ class _Side:
         """Indexed, not summed: a copied row is the source's bit for bit."""
         self.rows[torch.from_numpy(ids)] = self.source[torch.from_numpy(found)]
         self.left[ids] = False
-        self.record.combine(tier, ids, _single(found))
+        self.record.combine(tier, ids, Combination.copies_of(found))
 
     def write(self, ids: np.ndarray, tier: str, rows: Combination | Make, made_of: Combination | None = None) -> None:
-        made = rows.apply(self.source) if isinstance(rows, Combination) else rows(self.source)
+        made = new_rows(rows, self.source)
         assert made.shape == (len(ids), self.rows.shape[1]), f"{tier} made rows of shape {tuple(made.shape)}"
         self.rows[torch.from_numpy(ids)] = made.to(self.rows.dtype)
         self.left[ids] = False
@@ -303,11 +303,6 @@ def _by_hand(pairs: Sequence[Sequence[str]]) -> dict[str, str]:
                 "source's"
             )
     return {pair[0]: pair[1] for pair in pairs}
-
-
-def _single(found: np.ndarray) -> Combination:
-    """Each of these source rows alone."""
-    return Combination(np.arange(len(found) + 1), found.astype(np.int64), np.ones(len(found), np.float32))
 
 
 def _sums(rows: Combination | Make, made_of: Combination | None) -> Combination | None:

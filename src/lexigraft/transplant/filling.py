@@ -32,6 +32,11 @@ class Combination:
         return len(self.start) - 1
 
     @classmethod
+    def copies_of(cls, ids: np.ndarray) -> "Combination":
+        """Each of the source rows `ids` (int64 [N]) alone."""
+        return cls(np.arange(len(ids) + 1), ids.astype(np.int64), np.ones(len(ids), np.float32))
+
+    @classmethod
     def mean_of(cls, pieces: Sequence[Sequence[int]]) -> "Combination":
         """The plain mean of each list of source rows; every list holds at least one."""
         lengths = np.fromiter((len(p) for p in pieces), np.int64, len(pieces))
@@ -72,6 +77,11 @@ class Combination:
 
 
 Make = Callable[[torch.Tensor], torch.Tensor]  # source rows [V, D] -> new rows [n, D], in their dtype
+
+
+def new_rows(how: Combination | Make, rows: torch.Tensor) -> torch.Tensor:
+    """The n rows `[n, D]` that a sum or a function makes of source rows `[V, D]`, in their dtype."""
+    return how.apply(rows) if isinstance(how, Combination) else how(rows)
 
 
 @dataclass(frozen=True)

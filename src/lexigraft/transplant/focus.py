@@ -34,7 +34,7 @@ def focus(gap: Gap, dim: int = 100, epochs: int = 3, min_count: int = 10, negati
             f"FOCUS mixes rows of shared tokens, but none of the {len(known)} tokens that both vocabularies share has "
             f"a vector: give more texts, a lower min_count, or another donor"
         )
-    done = usable[gap.ids] & np.array([token.role is None for token in gap.tokens], dtype=bool)
+    done = (usable & gap.target.vocabulary.ordinary)[gap.ids]
     mixed = sparse_weights(space[gap.ids[done]], space[gap.shared_target[known]])
     rows = Combination(mixed.start, gap.shared_source[known][mixed.source], mixed.weight)
     notes = {"shared tokens with a vector": int(known.sum()), "tokens without a vector": int((~done).sum())}

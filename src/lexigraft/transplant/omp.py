@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from lexigraft.transplant.donor import anchors, of_tokens, usable, vectors_of, well_behaved
+from lexigraft.transplant.donor import anchors, output_vectors_of, vectors_of, well_behaved
 from lexigraft.transplant.filling import Combination, Filled, Gap
 from lexigraft.transplant.matching_pursuit import pursue
 
@@ -38,11 +38,8 @@ def omp(gap: Gap, k: int = 64, gram_gb: float = 4.0) -> Filled:
     ids, weights = sums[0][some], sums[1][some]
     output = None
     if source.output_rows is not None and donor.output_rows is not None and not (source.tied or donor.tied):
-        in_donor = of_tokens(donor, [gap.tokens[i] for i in np.flatnonzero(done).tolist()])
-        has = in_donor >= 0
-        has[has] = usable(donor.output_rows, in_donor[has])
-        targets = donor.output_rows[torch.from_numpy(in_donor[has])].float()
-        sums, found = _written(targets, donor.output_rows, source.output_rows, ours, theirs, k, gram_bytes)
+        has, targets = output_vectors_of(donor, [gap.tokens[i] for i in np.flatnonzero(done).tolist()])
+        sums, found = _written(targets.float(), donor.output_rows, source.output_rows, ours, theirs, k, gram_bytes)
         output_ids, output_weights = ids.copy(), weights.copy()  # of the input row, where the donor has no output row
         some = (sums[1] != 0).any(1)
         has[has] = some

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from lexigraft.transplant.donor import anchors, of_tokens, usable, vectors_of, well_behaved
+from lexigraft.transplant.donor import anchors, output_vectors_of, vectors_of, well_behaved
 from lexigraft.transplant.filling import Filled, Gap
 
 _NO_VARIANCE = 1e-6  # relative to the largest singular value: axes along which float32 rows do not vary
@@ -92,15 +92,13 @@ def _carried_over(gap: Gap, tier: str, scaled: bool) -> Filled:
     if source.output_rows is None or donor.output_rows is None or source.tied or donor.tied:
         return Filled(tier, done, make, notes=notes)
 
-    in_donor = of_tokens(donor, [gap.tokens[i] for i in np.flatnonzero(done).tolist()])
-    has = in_donor >= 0
-    has[has] = usable(donor.output_rows, in_donor[has])
+    has, output_vectors = output_vectors_of(donor, [gap.tokens[i] for i in np.flatnonzero(done).tolist()])
 
     def make_output(rows: torch.Tensor) -> torch.Tensor:
         assert donor.output_rows is not None
         new = rows.new_empty(len(has), rows.shape[1]) if has.all() else make(rows)
         if has.any():
-            new[has] = carry(donor.output_rows, donor.output_rows[torch.from_numpy(in_donor[has])], rows)
+            new[has] = carry(donor.output_rows, output_vectors, rows)
         return new
 
     return Filled(tier, done, make, make_output, notes=notes)

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 
+from lexigraft.embeddings.axes import fixed_signs
 from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.transplant.donor import anchors
 from lexigraft.transplant.procrustes import orthogonal_map
@@ -72,9 +73,7 @@ def principal_axes(rows: torch.Tensor) -> torch.Tensor:
 def _axes(gram: torch.Tensor) -> torch.Tensor:
     """Eigenvectors `[D, D]` of a symmetric matrix, one a row, by falling eigenvalue, with fixed signs."""
     _, vectors = torch.linalg.eigh(gram)
-    axes = vectors.flip(1).T
-    largest = axes.gather(1, axes.abs().argmax(1, keepdim=True))
-    return axes * largest.sign()
+    return fixed_signs(vectors).flip(1).T
 
 
 def _factorised(source: EmbeddingMatrix, dim: int) -> Resized:

@@ -2,6 +2,7 @@
 
 import torch
 
+from lexigraft.embeddings.axes import fixed_signs
 from lexigraft.transplant.filling import Filled, Gap, everything
 from lexigraft.vocab.vocabulary import UNUSED
 
@@ -53,10 +54,8 @@ def covariance(gap: Gap, scale: float = 1.0) -> Filled:
         centre = known.mean(0)
         variances, axes = torch.linalg.eigh((known - centre).T @ (known - centre) / len(known))
         spread = (scale * variances.clamp(min=0)).sqrt()
-        # The axes' signs are the eigensolver's choice; fixed, a seed gives the same rows on every machine.
-        axes = axes * axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
         drawn = torch.randn(count, rows.shape[1], generator=gap.generator, dtype=torch.float64)
-        return (centre + (drawn * spread) @ axes.T).to(rows.dtype)
+        return (centre + (drawn * spread) @ fixed_signs(axes).T).to(rows.dtype)
 
     return Filled("covariance", everything(gap), make)
 

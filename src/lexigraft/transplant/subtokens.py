@@ -130,20 +130,10 @@ def _with_norms(rows: torch.Tensor, norms: torch.Tensor) -> torch.Tensor:
 def _subword_vectors(gap: Gap) -> Filled:
     compose = gap.source.compose
     assert compose is not None
-    composed = [compose(t.surface.decode()) if _is_text(t) else None for t in gap.tokens]
+    composed = [compose(t.text) if t.text else None for t in gap.tokens]
     done = np.fromiter((row is not None for row in composed), bool, len(composed))
     made = [row for row in composed if row is not None]
     return Filled("subwords", done, lambda rows: torch.stack(made).to(rows.dtype))
-
-
-def _is_text(token: Token) -> bool:
-    if token.role is not None or not token.surface:
-        return False
-    try:
-        token.surface.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 class _characters:
@@ -153,10 +143,8 @@ class _characters:
         self._ids = {surface: i for (surface, _), i in first_ids(vocabulary.tokens).items()}
 
     def __call__(self, token: Token) -> list[int]:
-        if not _is_text(token):
-            return []
-        text = token.surface.decode()
-        if not all("\u3400" <= c <= "\u9fff" or "\U00020000" <= c <= "\U000323af" for c in text):
+        text = token.text
+        if not text or not all("\u3400" <= c <= "\u9fff" or "\U00020000" <= c <= "\U000323af" for c in text):
             return []
         ids = [self._ids.get(c.encode()) for c in text]
         return [i for i in ids if i is not None] if all(i is not None for i in ids) else []

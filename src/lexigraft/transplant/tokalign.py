@@ -52,7 +52,7 @@ def tokalign(
     free[[t.role is not None for t in gap.source.vocabulary]] = False
     if one_to_one:
         free[gap.shared_source[~np.isin(gap.shared_target, gap.ids)]] = False
-    asked = target_known[gap.ids] & np.array([token.role is None for token in gap.tokens], dtype=bool)
+    asked = (target_known & gap.target.vocabulary.ordinary)[gap.ids]
     candidates = np.flatnonzero(free)
     queries = _relative(target, gap.ids[asked], target_pivots)
     keys = _relative(source, candidates, source_pivots)
@@ -61,7 +61,7 @@ def tokalign(
     done = asked.copy()
     done[asked] = match >= 0
     chosen = candidates[match[match >= 0]]
-    rows = Combination(np.arange(len(chosen) + 1), chosen, np.ones(len(chosen), np.float32))
+    rows = Combination.copies_of(chosen)
     return Filled("tokalign", done, rows, notes={"pivots": len(by_count), "tokens declined": int((~done).sum())})
 
 

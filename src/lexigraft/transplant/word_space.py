@@ -37,7 +37,7 @@ def _composed(space: EmbeddingMatrix, tokens: Sequence[Token]) -> torch.Tensor:
     assert space.compose is not None
     made = torch.zeros(len(tokens), space.dim)
     for i, token in enumerate(tokens):
-        text = _text(token).strip()
+        text = token.text.strip()
         vector = space.compose(text) if text else None
         if vector is not None:
             made[i] = vector.float()
@@ -45,7 +45,7 @@ def _composed(space: EmbeddingMatrix, tokens: Sequence[Token]) -> torch.Tensor:
 
 
 def _looked_up(space: EmbeddingMatrix, tokens: Sequence[Token]) -> torch.Tensor:
-    rank = _words(space)
+    rank = words_of(space)
     found = [rank.get(t.surface.decode(errors="replace"), -1) if t.role is None else -1 for t in tokens]
     made = torch.zeros(len(tokens), space.dim)
     has = torch.tensor(found) >= 0
@@ -55,7 +55,7 @@ def _looked_up(space: EmbeddingMatrix, tokens: Sequence[Token]) -> torch.Tensor:
 
 def _mean_of_words(space: EmbeddingMatrix, tokenizer: Tokenizer, place: np.ndarray, count: int) -> torch.Tensor:
     """Of the `count` tokens whose `place` [V] is not -1, in that order."""
-    words = _words(space)
+    words = words_of(space)
     owners, members = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     texts, rows = list(words), np.fromiter(words.values(), np.int64, len(words))
     for begin in range(0, len(texts), _WORDS_AT_A_TIME):
@@ -77,22 +77,12 @@ def _mean_of_words(space: EmbeddingMatrix, tokenizer: Tokenizer, place: np.ndarr
     return torch.from_numpy(share @ space.rows.float().numpy())
 
 
-def _words(space: EmbeddingMatrix) -> dict[str, int]:
+def words_of(space: EmbeddingMatrix) -> dict[str, int]:
     """Word -> row number, for ordinary words whose row is a vector."""
     usable = neighbours.vectors(space.rows)[0].tolist()
     words: dict[str, int] = {}
     for i in usable:
-        text = _text(space.vocabulary[i])
+        text = space.vocabulary[i].text
         if text:
             words.setdefault(text, i)
     return words
-
-
-def _text(token: Token) -> str:
-    """The surface of an ordinary token that is text, else nothing."""
-    if token.role is not None:
-        return ""
-    try:
-        return token.surface.decode()
-    except UnicodeDecodeError:
-        return ""

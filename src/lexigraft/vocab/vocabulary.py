@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 ROLES = ("pad", "unk", "bos", "eos", "cls", "sep", "mask")
 UNUSED = "unused"
 
@@ -25,6 +27,16 @@ class Token:
     starts_word: bool | None
     role: str | None = None
     byte_fallback: bool = False
+
+    @property
+    def text(self) -> str:
+        """The surface of an ordinary token, "" for special tokens and where it is no whole characters."""
+        if self.role is not None:
+            return ""
+        try:
+            return self.surface.decode()
+        except UnicodeDecodeError:
+            return ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,13 @@ class Vocabulary:
 
     def __getitem__(self, index: int) -> Token:
         return self.tokens[index]
+
+    @cached_property
+    def ordinary(self) -> np.ndarray:
+        """Bool [V], read-only: tokens that stand for text, neither special nor `unused`."""
+        found = np.array([token.role is None for token in self.tokens], dtype=bool)
+        found.flags.writeable = False
+        return found
 
     @cached_property
     def roles(self) -> dict[str, int]:
