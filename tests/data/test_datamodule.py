@@ -4,7 +4,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from lexigraft.data.batches import EncodedText
 from lexigraft.data.datamodule import TextDataModule
+from lexigraft.data.encoded import Encoded
 
 
 class Watch(pl.LightningModule):
@@ -25,18 +27,15 @@ class Watch(pl.LightningModule):
 
     test_step = validation_step
 
-    def predict_step(self, batch: dict[str, Any], _: int) -> list[int]:
-        return batch["index"].tolist()
-
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.0)
 
 
 def module(**options: Any) -> TextDataModule:
-    sizes = {"train": 30, "dev": 10, "test": 7, "predict": 5}
-    encoded = {name: [[1] * (1 + i % 6) for i in range(n)] for name, n in sizes.items()}
-    labels = {name: [0] * n for name, n in sizes.items()}
-    return TextDataModule(encoded, labels, **{"pad_id": 0, "batch_size": 4, "eval_batch_size": 8, "seed": 1, **options})
+    sizes = {"train": 30, "dev": 10, "test": 7}
+    encoded = {name: Encoded.of([[1] * (1 + i % 6) for i in range(n)]) for name, n in sizes.items()}
+    splits = {name: EncodedText(of, [0] * len(of), pad_id=0) for name, of in encoded.items()}
+    return TextDataModule({"main": splits}, **{"batch_size": 4, "eval_batch_size": 8, "seed": 1, **options})
 
 
 def trainer(epochs: int) -> pl.Trainer:
@@ -62,8 +61,6 @@ def test_lightning_sees_each_epoch_s_own_order_and_every_text() -> None:
     watch.validated.clear()
     running.test(watch, datamodule=data, verbose=False)
     assert sorted(watch.validated) == list(range(7))
-    predicted = running.predict(watch, datamodule=data)
-    assert sorted(i for batch in predicted or [] for i in batch) == list(range(5))
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -80,3 +77,13 @@ def test_sizes_are_checked() -> None:
         module(batch_size=0)
     with pytest.raises(ValueError, match="batch_size is -1"):
         module(eval_batch_size=-1).val_dataloader()
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_the_steps_that_lightning_expects_are_taken_with_a_budget_of_tokens() -> None:
+    data, watch, running = module(batch_tokens=12), Watch(), trainer(epochs=3)
+    running.fit(watch, datamodule=data)
+    assert watch.trained == [batch for epoch in range(3) for batch in data.batches.batches(epoch)]
+    assert running.global_step == running.estimated_stepping_batches == 3 * len(data.batches)
+    assert all(len(batch) * max(1 + i % 6 for i in batch) <= 12 for batch in watch.trained)
+    assert sorted(watch.validated[-10:]) == list(range(10))

@@ -178,3 +178,67 @@ def test_a_labelled_file_that_is_not_there(tmp_path: Path) -> None:
 def test_the_real_files_have_their_published_rows(file: str, rows: int) -> None:
     table = read_table(Path(os.environ["LEXIGRAFT_DATA"]) / f"{file}.tsv.gz", "text", "label")
     assert len(table.rows) == table.counts["rows"] == rows
+
+
+CONLL = "我 O\n爱 O\n北 B-LOC\n京 I-LOC\n\n好 O\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.conll", CONLL),
+        ("x.txt", CONLL),
+        ("x.tsv", "text\tlabel\n我 爱 北 京\tO O B-LOC I-LOC\n好\tO\n"),
+        ("x.tsv", "tokens\ttags\n我 爱 北 京\tO O B-LOC I-LOC\n好\tO\n"),
+        (
+            "x.jsonl",
+            '{"tokens": ["我", "爱", "北", "京"], "tags": ["O", "O", "B-LOC", "I-LOC"]}\n{"tokens": "好", "tags": "O"}',
+        ),
+    ],
+)
+def test_tagged_texts_from_every_kind_of_file(tmp_path: Path, name: str, content: str) -> None:
+    table = read_table(write(tmp_path, name, content), "text", "label", kind="tags")
+    assert table.rows == [("我 爱 北 京", ("O", "O", "B-LOC", "I-LOC")), ("好", ("O",))]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind", "message"),
+    [
+        ("x.conll", CONLL, "class", "files of words and tags are for task=tagging"),
+        ("x.txt", CONLL, "class", "unknown kind of file; .tsv, .csv, .jsonl are expected, plain or with .gz"),
+        ("x.tsv", "text\tlabel\na b\tO\n", "tags", "x.tsv, row 1: 2 units have 1 tags"),
+        ("x.conll", "a O\nb\n", "tags", "x.conll, line 2: 'b' has no tag"),
+        ("x.tsv", "text\tlabel\na\tgood\n", "number", "row 1: the label column holds 'good'; a number is expected"),
+    ],
+)
+def test_labels_of_another_kind_get_one_sentence(
+    tmp_path: Path, name: str, content: str, kind: str, message: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_table(write(tmp_path, name, content), "text", "label", kind=kind)
+
+
+def test_pairs_need_both_texts(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.tsv", "text\tother\tlabel\na\tb\tx\nc\t\ty\n \ufeffd\te\ufffd\ty\n")
+    table = read_table(path, "text", "label", "other")
+    assert table.rows == [("a", "x", "b"), ("d", "y", "e\ufffd")]
+    assert (table.counts["empty_text"], table.counts["byte_order_mark"]) == (1, 1)
+    assert table.counts["replacement_character"] == 1
+    with pytest.raises(ValueError, match="has no column 'query' for the second; it has: "):
+        read_table(path, "text", "label", "query")
+    with pytest.raises(ValueError, match=r"data\.second=other was given, but the texts of task=tagging are no pairs"):
+        read_table(path, "text", "label", "other", "tags")
+
+
+def test_a_labelled_file_of_every_kind(tmp_path: Path) -> None:
+    path = write(tmp_path, "x.tsv", "text\tother\tlabel\na b\tc\tyes\nd\te\tno\n")
+    pairs = read_labelled(path, ("no", "yes"), second="other")
+    assert (pairs.texts, pairs.second, pairs.labels) == (["a b", "d"], ["c", "e"], [1, 0])
+    path = write(tmp_path, "x.tsv", "text\tlabel\na\tx|z\nb\t\n")
+    assert read_labelled(path, ("x", "y", "z"), kind="several").labels == [(0, 2), ()]
+    path = write(tmp_path, "x.tsv", "text\tlabel\na\t1.5\n")
+    assert read_labelled(path, (), kind="number").labels == [1.5]
+    path = write(tmp_path, "x.conll", "a B-X\nb O\n")
+    assert read_labelled(path, ("B-X", "O"), kind="tags").labels == [(0, 1)]
+    with pytest.raises(ValueError, match="'B-X' is no class of this model"):
+        read_labelled(path, ("B-Y", "O"), kind="tags")

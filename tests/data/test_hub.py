@@ -100,3 +100,49 @@ def test_mistakes_list_what_is_there(folder: Path) -> None:
         hub.load(name=str(folder), text="review")
     with pytest.raises(ValueError, match=r"train\.csv is a file; data=files reads files"):
         hub.load(name=str(folder / "train.csv"))
+
+
+def write_parquet(path: Path, rows: dict[str, list[object]], features: dict[str, object]) -> str:
+    """A folder with one split, train, of such rows; its name."""
+    path.mkdir()
+    datasets.Dataset.from_dict(rows, features=datasets.Features(features)).to_parquet(path / "train.parquet")
+    return str(path)
+
+
+def test_tags_as_the_hub_keeps_them(tmp_path: Path) -> None:
+    """CoNLL-2003: lists of tokens, and lists of numbers whose names the column knows."""
+    rows: dict[str, list[object]] = {
+        "tokens": [[f"EU{i}", "rejects"] for i in range(60)],
+        "ner_tags": [[2, 0] if i % 2 else [0, 0] for i in range(60)],
+    }
+    names = datasets.ClassLabel(names=["O", "B-PER", "B-ORG"])
+    features: dict[str, object] = {
+        "tokens": datasets.List(datasets.Value("string")), "ner_tags": datasets.List(names),
+    }  # fmt: skip
+    name = write_parquet(tmp_path / "conll", rows, features)
+    data = hub.load(name=name, text="tokens", label="ner_tags", dev=None, test=None, kind="tags", language="en")
+    assert data.classes == ("O", "B-PER", "B-ORG")
+    assert {label for split in data.splits().values() for label in split.labels} == {(2, 0), (0, 0)}
+    assert all(len(text.split(" ")) == 2 for text in data.train.texts)
+    assert data.report["scheme"] == "IOB2"
+
+
+def test_pairs_with_numbers_and_lists_of_classes(tmp_path: Path) -> None:
+    """STS-B has sentence pairs with a score, where -1 is a number too; GoEmotions lists of classes."""
+    texts: list[object] = [f"text {i}" for i in range(60)]
+    rows = {"a": texts, "b": list(reversed(texts)), "score": [-1.0 if i % 2 else i / 10 for i in range(60)]}
+    value = datasets.Value("string")
+    name = write_parquet(tmp_path / "stsb", rows, {"a": value, "b": value, "score": datasets.Value("float32")})
+    options = {"text": "a", "second": "b", "label": "score", "dev": None, "test": None, "kind": "number"}
+    data = hub.load(name=name, language="en", **options)  # type: ignore[arg-type]
+    assert data.classes == ()
+    assert data.train.second is not None
+    place = data.train.texts.index("text 1")
+    assert (data.train.second[place], data.train.labels[place]) == ("text 58", -1.0)
+
+    several = datasets.List(datasets.ClassLabel(names=["joy", "anger"]))
+    rows = {"text": texts, "labels": [[[], [0], [0, 1]][i % 3] for i in range(60)]}
+    name = write_parquet(tmp_path / "emotions", rows, {"text": value, "labels": several})
+    data = hub.load(name=name, label="labels", dev=None, test=None, kind="several", language="en")
+    assert data.classes == ("joy", "anger")
+    assert set(data.train.labels) == {(), (0,), (0, 1)}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexigraft.data.near_duplicates import group_near_duplicates
+from lexigraft.data.near_duplicates import group_near_duplicates, near_pairs
 
 HAN = [chr(code) for code in range(0x4E00, 0x9FA5)]
 
@@ -43,6 +43,41 @@ def test_groups_part_the_texts_and_hold_every_equal_pair(some: list[str], jaccar
         for j, other in enumerate(some):
             if "".join(one.split()) == "".join(other.split()):
                 assert group_of[i] == group_of[j]
+
+
+def grams(text: str) -> set[str]:
+    bare = "".join(text.split())
+    return {bare[i : i + 4] for i in range(max(1, len(bare) - 3))}
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.text(alphabet="abc ", max_size=14), max_size=12, unique=True), st.floats(0.05, 1.0))
+def test_every_pair_is_found_with_its_similarity(some: list[str], jaccard: float) -> None:
+    some = [text for i, text in enumerate(some) if "".join(text.split()) not in map("".join, map(str.split, some[:i]))]
+    first, second, similarity = near_pairs(some, jaccard)
+    found = {frozenset(pair): of for *pair, of in zip(first.tolist(), second.tolist(), similarity.tolist())}
+    assert len(found) == len(first)
+    for i, one in enumerate(some):
+        for j, other in enumerate(some[:i]):
+            exact = len(grams(one) & grams(other)) / len(grams(one) | grams(other))
+            if exact >= jaccard:
+                assert found.pop(frozenset((i, j))) == pytest.approx(exact)
+    assert all(of >= jaccard - 1e-8 for of in found.values())
+    assert all(of < jaccard for of in found.values())
+
+
+def test_a_repeated_text_is_paired_by_its_first_place() -> None:
+    first, second, similarity = near_pairs(["abcdefgh", "x", "abc defgh", "abcdefg", "x"], 0.8)
+    assert sorted(zip(first.tolist(), second.tolist(), similarity.tolist())) == [(0, 2, 1.0), (0, 3, 0.8), (1, 4, 1.0)]
+
+
+def test_many_candidates_are_compared_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    some = [f"{text}{i}" for i, text in enumerate(texts(5, 30, seed=3) * 20)]
+    at_once = near_pairs(some, 0.6)
+    monkeypatch.setattr("lexigraft.data.near_duplicates.BLOCK", 7)
+    in_blocks = near_pairs(some, 0.6)
+    assert len(at_once[0]) == 5 * 20 * 19 / 2
+    assert all((a == b).all() for a, b in zip(at_once, in_blocks))
 
 
 @pytest.mark.parametrize("jaccard", [0.0, -0.1, 1.1])

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from lexigraft.data.save import load_split, save_splits
-from lexigraft.data.text_data import Split, TextData
+from lexigraft.data.save import load_labels, load_split, save_splits
+from lexigraft.data.text_data import Label, Split, TextData
 
 
 @pytest.fixture
@@ -25,7 +25,8 @@ def test_dev_and_test_come_back_and_train_does_not_go(data: TextData, tmp_path: 
     save_splits(data, folder)
     assert load_split(folder, "dev") == data.dev
     assert load_split(folder, "test") == data.test
-    assert sorted(p.name for p in folder.iterdir()) == ["data.json", "dev.jsonl.gz", "test.jsonl.gz"]
+    names = ["data.json", "dev.jsonl.gz", "test.jsonl.gz", "train_labels.json.gz"]
+    assert sorted(p.name for p in folder.iterdir()) == names
     assert data.train.fingerprint() in (folder / "data.json").read_text()
     assert all(b"never written" not in p.read_bytes() for p in folder.iterdir())
 
@@ -55,3 +56,21 @@ def test_a_split_that_is_not_kept(data: TextData, tmp_path: Path) -> None:
     save_splits(data, tmp_path)
     with pytest.raises(ValueError, match="no split 'train' is kept in a run folder; dev and test are"):
         load_split(tmp_path, "train")
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels", "second"),
+    [
+        ("several", [(0, 2), (), (1,)], None),
+        ("number", [0.1, -3.0, 1e-30], None),
+        ("tags", [(0,), (1, 0), (1,)], None),
+        ("class", [0, 1, 1], ["x", "", "y\nz"]),
+    ],
+)
+def test_labels_of_every_kind_and_pairs_come_back(
+    kind: str, labels: list[Label], second: list[str] | None, tmp_path: Path
+) -> None:
+    split = Split(["a", "b c", "d"], labels, second)
+    save_splits(TextData("toy", split, split, split, ("p", "q", "r"), "en", {}, kind), tmp_path)
+    assert load_split(tmp_path, "dev") == split
+    assert load_labels(tmp_path) == (("p", "q", "r"), labels)

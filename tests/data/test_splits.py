@@ -190,3 +190,68 @@ def test_long_lists_of_labels_are_cut_in_messages() -> None:
     train = [(f"t{i}", f"{i}") for i in range(30)]
     with pytest.raises(ValueError, match=r"'19' and 10 more$"):
         arranged(train, [("d", "99")], [("e", "1")])
+
+
+def test_folds_of_pairs_go_by_both_texts() -> None:
+    rows: list[Row] = [(f"text {i // 4}", str(i % 2), f"other {i % 4}") for i in range(400)]
+    data = arranged(rows, folds=4)
+    seen = [set(zip(s.texts, s.second or [])) for s in data.splits().values()]
+    assert sum(map(len, seen)) == 400 == len(set.union(*seen))
+    assert len({text for text, _ in seen[0]} & {text for text, _ in seen[2]}) > 20  # one text alone decides nothing
+    test = [rows[0], ("text 1", "0", "elsewhere")]
+    assert arranged(rows, test=test).report["dropped"]["train_rows_in_test"] == 1
+
+
+def test_several_labels_and_classes_that_train_lacks() -> None:
+    train: list[Row] = [("a", ("x", "y")), ("b", ()), ("c", ("y",))]
+    data = arranged(train, [("d", ("z", "x"))], [("e", ())], kind="several")
+    assert data.classes == ("x", "y", "z")
+    assert data.train.labels == [(0, 1), (), (1,)]
+    assert data.dev.labels == [(0, 2)]
+    assert data.report["classes_not_in_train"] == {"dev": 1}
+    assert data.report["splits"]["train"] == {"rows": 3, "classes": {"x": 1, "y": 2, "z": 0}}
+    assert data.kind == "several"
+
+
+def test_numbers_have_no_classes() -> None:
+    data = arranged([("a", 1.5), ("b", -2.0)], [("c", 9.0)], [("d", 0.0)], kind="number")
+    assert data.classes == ()
+    assert data.train.labels == [1.5, -2.0]
+    assert data.report["splits"]["dev"] == {"rows": 1, "classes": {}}
+
+
+def test_ranks_are_in_the_order_of_their_numbers_or_of_the_names() -> None:
+    train: list[Row] = [("a", "10"), ("b", "9"), ("c", "2.5")]
+    data = arranged(train, train[:1], train[1:], kind="order", drop_shared=False)
+    assert (data.classes, data.train.labels) == (("2.5", "9", "10"), [2, 1, 0])
+    words: list[Row] = [("a", "good"), ("b", "bad"), ("c", "fair")]
+    options: dict[str, Any] = {"kind": "order", "drop_shared": False, "classes": ["bad", "fair", "good"]}
+    assert arranged(words, words[:1], words[1:], **options).train.labels == [2, 0, 1]
+
+
+def test_tags_tell_their_scheme() -> None:
+    rows: list[Row] = [("a b", ("B-X", "I-X")), ("c", ("O",))]
+    data = arranged(rows, rows, rows, kind="tags", drop_shared=False)
+    assert data.train.labels == [(0, 1), (2,)]
+    assert data.report["scheme"] == "IOB2"
+    words: list[Row] = [("a b", ("NN", "VV"))]
+    report = arranged(words, words, words, kind="tags", drop_shared=False).report
+    assert report["scheme"] == "none, a class for each unit"
+
+
+@pytest.mark.parametrize(
+    ("kind", "train", "options", "message"),
+    [
+        ("number", [("a", 1.0), ("b", 1.0)], {}, "every label of train is 1.0; two different numbers are expected"),
+        ("number", [("a", 1.0), ("b", 2.0)], {"classes": ["x", "y"]}, "the labels are numbers: set data.classes=null"),
+        ("order", [("a", "x"), ("b", "y")], {}, "'x', 'y' are no numbers, so their order is unknown"),
+        ("order", [("a", "1"), ("b", "2")], {"classes": ["x"]}, "names 1 classes, but train has 2 labels"),
+        ("several", [("a", ()), ("b", ())], {}, "train has no label; two or more classes are expected"),
+        ("tags", [("a", ("O",))], {}, "train has the one label 'O'; two or more classes are expected"),
+    ],
+)
+def test_labels_of_other_kinds_get_one_sentence(
+    kind: str, train: list[Row], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        arranged(train, train, train, kind=kind, drop_shared=False, **options)

@@ -1,56 +1,67 @@
 """The encoded splits as Lightning wants them (apart from `batches`, so that predicting does not import Lightning)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from lexigraft.data.batches import BucketedBatches, EncodedText, eval_loader, train_loader
+from lexigraft.data.batches import Batch, BucketedBatches, EncodedText, eval_loader, train_loader
+from lexigraft.data.mixed import JoinedTexts, MixedBatches
 
 
 class TextDataModule(pl.LightningDataModule):
-    """Loaders of the splits "train", "dev", "test" and, if given, "predict".
+    """Loaders of the splits "train", "dev" and "test" of one task or several, "main" first.
 
-    `encoded` and `labels` hold token ids and class indices by split. Training batches come from `batches`, a
-    `BucketedBatches`, which a resumed run positions with `at`. No loader draws from the global random stream.
+    Training batches come from `batches`, a `BucketedBatches` or, of several tasks, a `MixedBatches`, which a resumed
+    run positions with `at`; `temperature` is the latter's. `batch_tokens` bounds the cells of a batch, padding
+    included, in training and evaluation; `shown` names the texts of a task that an epoch has (see there). No loader
+    draws from the global random stream.
     """
 
     def __init__(
         self,
-        encoded: Mapping[str, Sequence[list[int]]],
-        labels: Mapping[str, Sequence[int]],
+        tasks: Mapping[str, Mapping[str, EncodedText]],
         *,
-        pad_id: int,
         batch_size: int,
         eval_batch_size: int,
         seed: int,
         workers: int = 0,
+        temperature: float = 1.0,
+        batch_tokens: int | None = None,
+        shown: Mapping[str, Callable[[int], np.ndarray]] | None = None,
     ) -> None:
         super().__init__()
-        self.encoded, self.labels = encoded, labels
-        self.pad_id, self.eval_batch_size, self.workers = pad_id, eval_batch_size, workers
-        self._train = EncodedText(encoded["train"], labels["train"])
-        self.batches = BucketedBatches(self._train.lengths(), batch_size, seed)
+        self.tasks, self.eval_batch_size, self.workers = tasks, eval_batch_size, workers
+        self.batch_tokens = batch_tokens
+        train = {name: splits["train"] for name, splits in tasks.items()}
+        each = {
+            name: BucketedBatches(
+                of.encoded.lengths(), batch_size, seed, tokens=batch_tokens, shown=(shown or {}).get(name)
+            )
+            for name, of in train.items()
+        }
+        self.train: Dataset[Batch] = train["main"]
+        self.batches: BucketedBatches | MixedBatches = each["main"]
+        if len(tasks) > 1:
+            self.train = JoinedTexts(list(train.values()))
+            self.batches = MixedBatches(each, [len(of) for of in train.values()], seed, temperature)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        return train_loader(self._train, self.batches, pad_id=self.pad_id, workers=self.workers)
+        return train_loader(self.train, self.batches, workers=self.workers)
 
-    def val_dataloader(self) -> DataLoader[Any]:
-        return self.eval_loader("dev")
+    def val_dataloader(self) -> list[DataLoader[Any]]:
+        return [self.eval_loader("dev", name) for name in self.tasks]
 
-    def test_dataloader(self) -> DataLoader[Any]:
-        return self.eval_loader("test")
+    def test_dataloader(self) -> list[DataLoader[Any]]:
+        return [self.eval_loader("test", name) for name in self.tasks]
 
-    def predict_dataloader(self) -> DataLoader[Any]:
-        return self.eval_loader("predict")
-
-    def eval_loader(self, name: str) -> DataLoader[Any]:
-        """The loader of a split from its longest text to its shortest."""
+    def eval_loader(self, split: str, task: str = "main") -> DataLoader[Any]:
+        """The loader of a split of a task, from its longest text to its shortest."""
         return eval_loader(
-            self.encoded[name],
-            self.labels[name],
-            pad_id=self.pad_id,
+            self.tasks[task][split],
             batch_size=self.eval_batch_size,
             workers=self.workers,
+            tokens=self.batch_tokens,
         )

@@ -1,18 +1,21 @@
-"""Labelled texts from your own files: .tsv, .csv or .jsonl, plain or gzipped."""
+"""Labelled texts from your own files: .tsv, .csv, .jsonl or, for tags, .conll, plain or gzipped."""
 
 import csv
 import difflib
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lexigraft.data.splits import Table, arrange, clean, listed
+from lexigraft.data.conll import conll_records
+from lexigraft.data.labels import in_order, listed, names_in
+from lexigraft.data.splits import Table, arrange, clean, split_of
 from lexigraft.data.text_data import Split, TextData
 
 SUFFIXES = (".tsv", ".csv", ".jsonl")
+TAGGED = (".conll", ".bio", ".iob", ".txt")  # a word and its tag in a line, and nothing but tags
 
 
 def load(
@@ -24,55 +27,80 @@ def load(
     test: str | None = None,
     text: str = "text",
     label: str = "label",
+    second: str | None = None,
     language: str = "zh",
     classes: Sequence[str] | None = None,
+    kind: str = "class",
     dev_share: float = 0.1,
     fold: int = 0,
     folds: int = 10,
+    stratified: bool = False,
+    split_seed: int | None = None,
     drop_shared: bool = True,
 ) -> TextData:
     """The data set of one to three files; see `splits.arrange` for what happens without dev or test.
 
-    Paths are relative to `root`. `FileNotFoundError` and `ValueError` name the file and what was expected of it.
+    Paths are relative to `root`. `second` names the column of the second text of pairs, `kind` what the labels are.
+    `FileNotFoundError` and `ValueError` name the file and what was expected of it.
     """
     paths = {"train": train, "dev": dev, "test": test}
+    tables = {
+        split: None if path is None else read_table(find(root, path), text, label, second, kind)
+        for split, path in paths.items()
+    }
     return arrange(
         name,
         language,
-        {s: None if path is None else read_table(find(root, path), text, label) for s, path in paths.items()},
+        tables,
+        kind=kind,
         classes=classes,
         dev_share=dev_share,
         fold=fold,
         folds=folds,
+        stratified=stratified,
+        split_seed=split_seed,
         drop_shared=drop_shared,
     )
 
 
-def read_labelled(path: Path, classes: Sequence[str], text: str = "text", label: str = "label") -> Split:
-    """Texts for a trained classifier: every row needs a text and a label, which is the name of a class.
+def read_labelled(
+    path: Path,
+    classes: Sequence[str],
+    text: str = "text",
+    label: str = "label",
+    second: str | None = None,
+    kind: str = "class",
+) -> Split:
+    """Texts for a trained model: every row needs a text and a label, of which classes are called by their names.
 
     Whole numbers are taken as class indices where they count from 0 and stay below the number of classes.
     """
     if not path.is_file():
         raise FileNotFoundError(f"no file {path}; a {', '.join(SUFFIXES)} file with a text and a label is expected")
-    table = read_table(path, text, label)
+    table = read_table(path, text, label, second, kind)
     incomplete = table.counts["empty_text"] + table.counts["missing_label"]
     if not table.counts["rows"]:
         raise ValueError(f"{path} has a header but no rows; rows with a text and a label are expected")
     if incomplete:
         raise ValueError(f"{path}: {incomplete} of {table.counts['rows']} rows lack a text or a label; all need both")
-    seen = {label for _, label in table.rows}
+    if kind == "number":
+        return split_of(table.rows, {}, kind)
+    return split_of(table.rows, _known(path, names_in(row[1] for row in table.rows), classes), kind)
+
+
+def _known(path: Path, seen: set[str], classes: Sequence[str]) -> Mapping[str, int]:
+    """The class index of each label; `ValueError` for labels that are no class."""
     index = {name: i for i, name in enumerate(classes)}
     numbers = {str(i): i for i in range(len(classes))}
     if not seen <= set(index) and "0" in seen and seen <= set(numbers):
         index = numbers
-    unknown = sorted(seen - set(index))
+    unknown = in_order(seen - set(index))
     if unknown:
         raise ValueError(
             f"{path}: {listed(unknown)} is no class of this model; its classes are {listed(list(classes))} (or their "
             f"numbers, from 0 to {len(classes) - 1})"
         )
-    return Split([t for t, _ in table.rows], [index[label] for _, label in table.rows])
+    return index
 
 
 def find(root: str | None, path: str) -> Path:
@@ -87,20 +115,29 @@ def find(root: str | None, path: str) -> Path:
     return found
 
 
-def read_table(path: Path, text: str, label: str) -> Table:
-    """The rows of one file, of its columns `text` and `label`.
+def read_table(path: Path, text: str, label: str, second: str | None = None, kind: str = "class") -> Table:
+    """The rows of one file, of its columns `text`, `label` and, if named, `second`.
 
     .tsv: a line is a row and a tab ends a column, without quoting. .csv: quoted as spreadsheets do. .jsonl: an object
-    per line. All are UTF-8; broken bytes become U+FFFD and are counted, unless every tenth line has some.
+    per line. For tags also .conll, .bio, .iob and .txt: a word and its tag per line, a blank line after each text.
+    All are UTF-8; broken bytes become U+FFFD and are counted, unless every tenth line has some.
     """
     suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    if suffix not in SUFFIXES:
-        raise ValueError(f"{path}: unknown kind of file; {', '.join(SUFFIXES)} are expected, plain or with .gz")
+    tagged = kind == "tags" and suffix in TAGGED
+    if suffix not in SUFFIXES and not tagged:
+        hint = "; files of words and tags are for task=tagging" if suffix in (".conll", ".bio", ".iob") else ""
+        known = ", ".join(SUFFIXES + (TAGGED if kind == "tags" else ()))
+        raise ValueError(f"{path}: unknown kind of file; {known} are expected, plain or with .gz{hint}")
+    if second is not None and kind == "tags":
+        raise ValueError(f"data.second={second} was given, but the texts of task=tagging are no pairs: set it to null")
     lines, broken = decoded_lines(path)
     if not any(line.strip() for line in lines):
         raise ValueError(f"{path} is empty; a header and rows are expected")
-    records = {".tsv": _tsv, ".csv": _csv, ".jsonl": _jsonl}[suffix](path, lines)
-    table = clean(_pairs(path, records, text, label), str(path))
+    if tagged:
+        table = clean(conll_records(path, lines), str(path), kind)
+    else:
+        records = {".tsv": _tsv, ".csv": _csv, ".jsonl": _jsonl}[suffix](path, lines)
+        table = clean(_columns(path, records, text, label, second, kind), str(path), kind)
     table.counts["broken_unicode"] += broken
     return table
 
@@ -168,12 +205,19 @@ def _jsonl(path: Path, lines: list[str]) -> Iterator[dict[str, Any]]:
         yield record
 
 
-def _pairs(path: Path, records: Iterator[dict[str, Any]], text: str, label: str) -> Iterator[tuple[object, object]]:
-    """Text and label of each record; the first record must have both, later ones may lack them (JSON lines)."""
+def _columns(
+    path: Path, records: Iterator[dict[str, Any]], text: str, label: str, second: str | None, kind: str
+) -> Iterator[tuple[object, ...]]:
+    """Text, label and second text of each record; the first record must have them, later ones may lack them (JSON
+    lines). Files of tags may call their columns "tokens" and "tags"."""
     for number, record in enumerate(records):
         if number == 0:
-            require_columns(str(path), list(record), text=text, label=label)
-        yield record.get(text), record.get(label)
+            if kind == "tags" and {text, label}.isdisjoint(record) and {"tokens", "tags"} <= set(record):
+                text, label = "tokens", "tags"
+            wanted = {"text": text, "label": label} | ({"second": second} if second else {})
+            require_columns(str(path), list(record), **wanted)
+            columns = list(wanted.values())
+        yield tuple(record.get(column) for column in columns)
 
 
 def require_columns(where: str, columns: Sequence[str], **wanted: str) -> None:
