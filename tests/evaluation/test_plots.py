@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from lexigraft.evaluation import plots
-from lexigraft.evaluation.plots import plot_confusion, plot_curve
+from lexigraft.evaluation.plots import plot_confusion, plot_curve, plot_lr_curve
 
 CHINESE = ["财经", "房产", "股票", "教育", "科技", "社会", "时政", "体育", "游戏", "娱乐"]
 HISTORY = [
@@ -88,3 +88,23 @@ def test_curve_of_one_point_and_of_an_undefined_metric(tmp_path, figures):
     plot_curve(HISTORY, tmp_path / "undefined.png", "roc_auc")
     assert figures[0].axes[0].get_title(loc="left") == "best: epoch 1, 0.7000"
     assert figures[1].axes[0].get_title(loc="left") == ""
+
+
+def test_the_curve_of_the_learning_rate_finder_has_its_rates_and_marks(tmp_path, figures):
+    rates = [1e-4, 1e-3, 1e-2, 1e-1, 1.0]
+    losses, smoothed = [0.7, 0.75, 0.2, 0.3, 90.0], [0.7, 0.7, 0.3, 0.4, 1.4]
+    plot_lr_curve(rates, losses, smoothed, {"safe": 1e-3, "steepest": 2e-3}, tmp_path / "lr.png")
+    [axes] = figures[0].axes
+    assert axes.get_xscale() == "log"
+    assert axes.lines[1].get_xydata().tolist() == [list(pair) for pair in zip(rates, smoothed)]
+    assert [line.get_xdata()[0] for line in axes.lines[2:]] == [1e-3, 2e-3]
+    named = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert named == ["each step", "smoothed", "safe: 1.0e-03", "steepest: 2.0e-03"]
+    assert 1.4 < axes.get_ylim()[1] < 2  # one exploded step does not flatten the curve
+    assert {"1e-03", "1e-01"} <= {label.get_text() for label in axes.get_xticklabels()}
+    assert imread(tmp_path / "lr.png").std() > 0.05
+
+
+def test_the_curve_of_the_learning_rate_finder_without_a_suggestion(tmp_path, figures):
+    plot_lr_curve([1e-4, 1e-3], [0.7, 0.7], [0.7, 0.7], {}, tmp_path / "flat.png")
+    assert len(figures[0].axes[0].lines) == 2

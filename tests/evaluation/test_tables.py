@@ -1,12 +1,17 @@
 import io
 
+import numpy as np
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from lexigraft.data.text_data import Split, TextData
 from lexigraft.evaluation.metrics import evaluate_predictions
+from lexigraft.evaluation.multilabel import evaluate_labels
+from lexigraft.evaluation.ordinal import evaluate_ranks
+from lexigraft.evaluation.regression import evaluate_numbers
 from lexigraft.evaluation.tables import (
+    HEADLINES,
     class_table,
     coverage_table,
     data_text,
@@ -18,6 +23,7 @@ from lexigraft.evaluation.tables import (
     source_text,
     warning_text,
 )
+from lexigraft.evaluation.tagging import evaluate_tags
 
 DATA = TextData(
     "reviews",
@@ -50,6 +56,32 @@ def test_headline_of_each_split():
     assert header == ["split", "accuracy", "F1", "precision", "recall", "ROC-AUC", "loss", "texts"]
     assert dev == ["dev", "0.7500", "0.7333", "0.8333", "0.7500", "-", "0.4004", "4"]
     assert test == ["test", *dev[1:]]
+
+
+def test_every_task_has_its_own_headline():
+    ones = torch.eye(2)[[0, 1, 1]]
+    ranks, several = evaluate_ranks(ones, torch.tensor([0, 1, 1]), "ab"), evaluate_labels(ones, ones, "ab")
+    numbers = evaluate_numbers(torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.0])) | {"loss": 0.0}
+    tags, lengths = np.array([0, 1, 1]), np.array([3])
+    entities, speech = (evaluate_tags(tags, tags, lengths, names) | {"loss": 0.0} for names in (["B-X", "O"], "ab"))
+    headlines = {
+        "micro F1 macro F1 exact match mAP ROC-AUC loss texts": several,
+        "MSE MAE R2 pearson spearman loss texts": numbers,
+        "MAE kappa accuracy F1 loss texts": ranks,
+        "F1 precision recall accuracy loss units": entities,
+        "accuracy F1 loss units": speech,
+    }
+    for headline, metrics in headlines.items():
+        header, row = printed(result_table({"metrics": {"dev": metrics}}))
+        assert " ".join(header) == f"split {headline}"
+        assert row[0] == "dev"
+        assert row[-1] == ("2" if metrics is numbers else "3")
+        assert len(row) == 2 + len(shown(metrics))
+
+
+def shown(metrics):
+    """The metrics of a headline, found by the key that only such a task has."""
+    return next(columns for key, columns in HEADLINES.items() if key in metrics)
 
 
 def test_classes_and_their_mean():

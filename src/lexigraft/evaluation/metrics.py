@@ -17,6 +17,7 @@ from torchmetrics.classification import (
 )
 
 DECIMALS = 6
+LOWER_IS_BETTER = ("loss", "mse", "mae")  # of all metrics by which an epoch may be chosen
 
 
 def evaluate_predictions(
@@ -38,7 +39,7 @@ def evaluate_predictions(
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "No (positive|negative) samples in targets")  # reported as None
         metrics.update(probabilities.float(), labels)
-        values = {name: _plain(value) for name, value in metrics.compute().items()}
+        values = {name: plain(value) for name, value in metrics.compute().items()}
 
     confusion = values["confusion"]
     support = [sum(row) for row in confusion]
@@ -56,6 +57,13 @@ def evaluate_predictions(
         "confusion": confusion,
         "count": len(labels),
     }
+
+
+def plain(value: Tensor) -> Any:
+    """Python numbers; rounding hides that torchmetrics divides in float32, where 8 of 25 is 0.3199999928."""
+    if not value.is_floating_point():
+        return value.tolist()
+    return round(value.item(), DECIMALS) if value.ndim == 0 else [round(v, DECIMALS) for v in value.tolist()]
 
 
 def classification_metrics(classes: int) -> MetricCollection:
@@ -110,13 +118,6 @@ def _roc_auc(one_vs_rest: list[float], support: list[int]) -> float | None:
     return round(sum(one_vs_rest) / len(one_vs_rest), DECIMALS)
 
 
-def _plain(value: Tensor) -> Any:
-    """Python numbers; rounding hides that torchmetrics divides in float32, where 8 of 25 is 0.3199999928."""
-    if not value.is_floating_point():
-        return value.tolist()
-    return round(value.item(), DECIMALS) if value.ndim == 0 else [round(v, DECIMALS) for v in value.tolist()]
-
-
 def _check(probabilities: Tensor, labels: Tensor, class_names: Sequence[str]) -> None:
     classes = len(class_names)
     if classes < 2 or len(set(class_names)) < classes:
@@ -132,5 +133,18 @@ def _check(probabilities: Tensor, labels: Tensor, class_names: Sequence[str]) ->
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= classes:
         raise ValueError(f"labels from {low} to {high} were given; only 0 to {classes - 1} name a class")
+    _require_range(probabilities)
+
+
+def require_probabilities(probabilities: Tensor, shape: tuple[int, ...]) -> None:
+    """`ValueError` for another shape, for values outside 0..1 and for no samples at all."""
+    if tuple(probabilities.shape) != shape:
+        raise ValueError(f"probabilities of shape {tuple(probabilities.shape)} were given; {shape} is expected")
+    if shape[0] == 0:
+        raise ValueError("there are no samples to evaluate: the split is empty")
+    _require_range(probabilities)
+
+
+def _require_range(probabilities: Tensor) -> None:
     if not ((probabilities >= 0) & (probabilities <= 1)).all():
         raise ValueError("the predicted probabilities hold NaN or values outside 0..1: did training diverge?")

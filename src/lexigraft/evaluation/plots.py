@@ -1,4 +1,4 @@
-"""Pictures of a run: the confusion matrix and the learning curve."""
+"""Pictures of a run: the confusion matrix, the learning curve, and the curve of the learning-rate finder."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from mpl_toolkits.axes_grid1 import make_axes_locatable  # type: ignore[import-untyped]
 
-from lexigraft.evaluation.style import BLUE, GREY, VERMILION, figure_style
+from lexigraft.evaluation.metrics import LOWER_IS_BETTER
+from lexigraft.evaluation.style import BLUE, GREEN, GREY, PURPLE, VERMILION, figure_style
 
 # With more classes the counts would be too small to read, or the picture too large to name each class.
 MOST_CLASSES_WITH_COUNTS = 30
@@ -40,7 +41,8 @@ def plot_curve(history: Sequence[Mapping[str, float]], path: Path, metric: str =
     """Draw train loss and dev `metric` of a run, and mark the best epoch.
 
     `history` has a row per evaluation with `epoch`, `step`, `train_loss` and, per dev metric, `dev_<metric>`;
-    rows without the metric (undefined there) leave a gap. `loss` is best at its lowest, others at their highest.
+    rows without the metric (undefined there) leave a gap. Losses and errors are best at their lowest, others at their
+    highest.
     """
     steps = [row["step"] for row in history]
     losses = [row["train_loss"] for row in history]
@@ -55,7 +57,7 @@ def plot_curve(history: Sequence[Mapping[str, float]], path: Path, metric: str =
         lower.set_xlabel("step")
         lower.xaxis.set_major_locator(MaxNLocator(integer=True))
         if not np.isnan(values).all():
-            best = int(np.nanargmin(values) if metric == "loss" else np.nanargmax(values))
+            best = int(np.nanargmin(values) if metric in LOWER_IS_BETTER else np.nanargmax(values))
             for axes in (upper, lower):
                 axes.axvline(steps[best], color=GREY, linestyle=":", linewidth=1)
             lower.plot(steps[best], values[best], color=VERMILION, marker="o", markersize=8, markeredgecolor="black")
@@ -63,6 +65,31 @@ def plot_curve(history: Sequence[Mapping[str, float]], path: Path, metric: str =
         for axes in (upper, lower):
             axes.grid(axis="y")
         figure.align_ylabels()
+        _save(figure, path)
+
+
+def plot_lr_curve(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    marks: Mapping[str, float],
+    path: Path,
+) -> None:
+    """Draw losses over learning rates on a log axis, their smoothed curve, and a line at each named rate."""
+    top, bottom = max(smoothed), min(smoothed)
+    margin = 0.08 * max(top - bottom, 1e-9)
+    with figure_style():
+        figure = Figure(figsize=(6.4, 4.0))
+        axes = figure.subplots()
+        axes.plot(rates, losses, color=GREY, alpha=0.35, linewidth=0.8, label="each step")
+        axes.plot(rates, smoothed, color=BLUE, linewidth=2, label="smoothed")
+        for (name, rate), colour, line in zip(marks.items(), (GREEN, VERMILION, PURPLE), ("-", "--", ":")):
+            axes.axvline(rate, color=colour, linestyle=line, linewidth=1.5, label=f"{name}: {rate:.1e}")
+        axes.set(xscale="log", xlabel="learning rate", ylabel="train loss", ylim=(bottom - 2 * margin, top + margin))
+        axes.xaxis.set_major_formatter(lambda rate, _: f"{rate:.0e}")  # the style draws no formulas such as 10^-3
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.grid(axis="y")
+        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3)
         _save(figure, path)
 
 

@@ -11,15 +11,42 @@ from rich.text import Text
 from lexigraft.data.text_data import TextData
 
 HEADLINE = ("accuracy", "macro_f1", "macro_precision", "macro_recall", "roc_auc", "loss")
-NAMES = {"macro_f1": "F1", "macro_precision": "precision", "macro_recall": "recall", "roc_auc": "ROC-AUC"}
+# By a metric that only a task of that kind has.
+HEADLINES = {
+    "exact_match": ("micro_f1", "macro_f1", "exact_match", "average_precision", "roc_auc", "loss"),
+    "mse": ("mse", "mae", "r2", "pearson", "spearman", "loss"),
+    "quadratic_kappa": ("mae", "quadratic_kappa", "accuracy", "macro_f1", "loss"),
+    "entities": ("f1", "precision", "recall", "accuracy", "loss"),
+    "without_tag": ("accuracy", "macro_f1", "loss"),
+}
+NAMES = {
+    "f1": "F1", "macro_f1": "F1", "micro_f1": "micro F1", "macro_precision": "precision", "macro_recall": "recall",
+    "roc_auc": "ROC-AUC", "exact_match": "exact match", "average_precision": "mAP", "mse": "MSE", "mae": "MAE",
+    "r2": "R2", "quadratic_kappa": "kappa",
+}  # fmt: skip
 
 
 def result_table(result: Mapping[str, Any]) -> Table:
-    """The headline of `result["metrics"]`, a row per split; precision, recall and F1 are macro means."""
-    table = _table("split", *(NAMES.get(key, key) for key in HEADLINE), "texts")
+    """The headline of `result["metrics"]`, a row per split.
+
+    Precision, recall and F1 are macro means over classes, but of entities where texts are tagged; beside micro F1, the
+    other is called macro F1.
+    """
+    headline = _headline(next(iter(result["metrics"].values())))
+    names = NAMES | ({"macro_f1": "macro F1"} if "micro_f1" in headline else {})
+    tagged = "without_tag" in next(iter(result["metrics"].values()))
+    table = _table("split", *(names.get(key, key) for key in headline), "units" if tagged else "texts")
     for split, metrics in result["metrics"].items():
-        table.add_row(split, *(_number(metrics[key]) for key in HEADLINE), f"{metrics['count']:,}")
+        table.add_row(split, *(_number(metrics[key]) for key in headline), f"{metrics['count']:,}")
     return table
+
+
+def lost_text(split: str, units: int) -> str:
+    """What to tell of units that have no token."""
+    return (
+        f"{units:,} units of {split} have no token (cut by trainer.max_tokens, or nothing but signs that the tokenizer "
+        "drops): in training they are left out, measured they are wrong"
+    )
 
 
 def class_table(metrics: Mapping[str, Any]) -> Table:
@@ -116,9 +143,25 @@ def findings(summary: Mapping[str, Any], diagnosis: Mapping[str, Any]) -> list[t
 def data_text(data: TextData) -> str:
     """Sizes of the splits, and below them what was read, dropped and made on the way."""
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in data.splits().items())
-    steps = {key: value for key, value in data.report.items() if key != "splits"}
-    lines = [f"{key.replace('_', ' ')}: {_counts(value)}" for key, value in steps.items() if _counts(value)]
+    steps = {key: _counts(value) for key, value in data.report.items() if key not in ("splits", "leakage")}
+    if found := data.report.get("leakage"):
+        steps["leakage"] = leakage_text(found)
+    lines = [f"{key.replace('_', ' ')}: {told}" for key, told in steps.items() if told]
     return "\n            ".join([f"data        {data.name}: {sizes}", *lines])
+
+
+def leakage_text(found: Mapping[str, Any]) -> str:
+    """One line of what `data.leakage` found."""
+    parts = []
+    for inner, outer in (("dev", "train"), ("test", "train"), ("test", "dev")):
+        of = found[f"{inner}_in_{outer}"]
+        if of["shared"] or of["near"]:
+            share = 100 * (of["shared"] + of["near"]) / of["texts"]
+            parts.append(
+                f"{inner} in {outer} {of['shared']:,} of {of['texts']:,} texts and {of['near']:,} nearly "
+                f"({share:.1f} %; {of['same_label'] + of['near_same_label']:,} with the same label)"
+            )
+    return "; ".join(parts) or "no text of a split stands or nearly stands in another"
 
 
 def source_text(origin: Mapping[str, Any]) -> str:
@@ -169,6 +212,10 @@ def _told(counts: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
         elif value:
             shown = f"{value:,}" if isinstance(value, int) else f"{value:.4g}" if isinstance(value, float) else value
             yield f"{name} {shown}"
+
+
+def _headline(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    return next((columns for key, columns in HEADLINES.items() if key in metrics), HEADLINE)
 
 
 def _table(first: str, *others: str) -> Table:
