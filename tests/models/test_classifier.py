@@ -5,14 +5,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from lexigraft.models.classifier import Classifier
+from lexigraft.models.classifier import Classifier, Head
+from lexigraft.models.dpcnn import DPCNN
 from lexigraft.models.embedding import TransplantedEmbedding
-from lexigraft.models.encoders import Identity, Recurrent, TextCNN, Transformer
+from lexigraft.models.encoders import RCNN, Identity, Recurrent, TextCNN, Transformer
+from lexigraft.models.ngrams import HashedNgrams
 from lexigraft.models.pooling import Attention, First, Last, Max, Mean
 from lexigraft.models.pretrained import Pretrained
 from tests.models.backbones import CAUSAL, FAMILIES
 
 DIM, VOCABULARY, CLASSES = 16, 40, 3
+HEADS = {"main": Head(CLASSES)}
 
 
 def pretrained(family: str):
@@ -27,6 +30,9 @@ ENCODERS = {
     "textcnn": partial(TextCNN, kernel_sizes=[2, 3, 5], channels=4),
     "lstm": partial(Recurrent, cell="lstm", hidden=5, layers=1, dropout=0.0),
     "gru": partial(Recurrent, cell="gru", hidden=5, layers=2, dropout=0.0),
+    "rcnn": partial(RCNN, cell="lstm", hidden=5, width=7),
+    "dpcnn": partial(DPCNN, channels=6, blocks=2),
+    "ngrams": partial(HashedNgrams, orders=[2, 3], buckets=50),
     "transformer": partial(Transformer, layers=2, heads=4, feedforward=20, dropout=0.0, max_tokens=20),
     "narrow transformer": partial(Transformer, width=8, layers=1, heads=2, feedforward=20, dropout=0.0, max_tokens=20),
     "bert": pretrained("bert"),
@@ -43,7 +49,7 @@ def classifier(encoder: str, pooling: str, seed: int = 0, **options) -> Classifi
     rows = torch.randn(VOCABULARY, DIM)
     embedding = TransplantedEmbedding(rows, pad_id=0, **options)
     body = ENCODERS[encoder](dim=embedding.dim)
-    return Classifier(embedding, body, POOLINGS[pooling](dim=body.width), CLASSES, head_dropout=0.0)
+    return Classifier(embedding, body, POOLINGS[pooling](dim=body.width), HEADS, head_dropout=0.0)
 
 
 def texts(lengths: list[int], padding: int = 0) -> tuple[Tensor, Tensor]:
@@ -90,7 +96,7 @@ def test_gradients_are_finite_for_short_texts(encoder, pooling):
         cross_entropy(logits, torch.zeros(len(lengths), dtype=torch.long)).backward()
         assert logits.isfinite().all()
         assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
-        assert model.head.weight.grad.abs().sum() > 0
+        assert model.heads["main"].weight.grad.abs().sum() > 0
 
 
 @pytest.mark.parametrize("encoder", ENCODERS)
@@ -106,13 +112,13 @@ def test_what_is_pretrained():
         assert all(parameter is dict(model.named_parameters())[name] for name, parameter in old.items())
         return {name for name, _ in model.named_parameters() if name not in old}
 
-    assert new(classifier("identity", "mean")) == {"head.weight", "head.bias"}
+    assert new(classifier("identity", "mean")) == {"heads.main.weight", "heads.main.bias"}
     assert new(classifier("identity", "mean", project_to=4)) == {
         "embedding.projection.weight",
-        "head.weight",
-        "head.bias",
+        "heads.main.weight",
+        "heads.main.bias",
     }
-    assert new(classifier("bert", "mean")) == {"head.weight", "head.bias"}
+    assert new(classifier("bert", "mean")) == {"heads.main.weight", "heads.main.bias"}
     assert "encoder.convolutions.0.weight" in new(classifier("textcnn", "mean"))
     assert "encoder.positions.weight" in new(classifier("transformer", "mean"))
     assert [name for name, _ in classifier("gru", "mean").pretrained_parameters()] == ["embedding.lookup.weight"]
@@ -120,7 +126,7 @@ def test_what_is_pretrained():
 
 def test_head_dropout_only_in_training():
     embedding = TransplantedEmbedding(torch.randn(VOCABULARY, DIM), pad_id=0)
-    model = Classifier(embedding, Identity(DIM), Mean(DIM), CLASSES, head_dropout=0.5)
+    model = Classifier(embedding, Identity(DIM), Mean(DIM), HEADS, head_dropout=0.5)
     batch = texts([3])
     assert not torch.equal(model(*batch), model(*batch))
     model.eval()
@@ -133,7 +139,16 @@ def test_the_first_token_of_a_causal_backbone_is_refused(encoder):
         classifier(encoder, "first")
 
 
-def test_one_class_is_refused():
+def test_heads_share_the_features_and_differ_in_what_they_say():
     embedding = TransplantedEmbedding(torch.randn(VOCABULARY, DIM), pad_id=0)
-    with pytest.raises(ValueError, match="a classifier of 1 class was asked for"):
-        Classifier(embedding, Identity(DIM), Mean(DIM), 1)
+    heads = {"main": Head(3), "topic": Head(5), "tags": Head(2, per_token=True)}
+    model = Classifier(embedding, Identity(DIM), Mean(DIM), heads)
+    ids, mask = texts([3, 2])
+    assert [model(ids, mask, task=name).shape for name in heads] == [(2, 3), (2, 5), (2, 3, 2)]
+    assert isinstance(model.pooling, Mean)
+
+
+def test_a_tagger_pools_nothing():
+    embedding = TransplantedEmbedding(torch.randn(VOCABULARY, DIM), pad_id=0)
+    model = Classifier(embedding, Identity(DIM), Attention(DIM), {"main": Head(2, per_token=True)})
+    assert not list(model.pooling.parameters())

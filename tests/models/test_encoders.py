@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lexigraft.models.encoders import Identity, Recurrent, TextCNN, Transformer
+from lexigraft.models.encoders import RCNN, Identity, Recurrent, TextCNN, Transformer
 
 
 def batch(lengths: list[int], dim: int = 6) -> tuple[Tensor, Tensor]:
@@ -61,6 +61,21 @@ def test_recurrent_refuses_other_cells_and_left_padding():
         Recurrent(6, cell="rnn", hidden=5)
     with pytest.raises(AssertionError, match="padded on the right"):
         Recurrent(6, cell="gru", hidden=5)(torch.zeros(1, 2, 6), torch.tensor([[0, 1]]))
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_rcnn_sets_each_token_between_the_states_of_its_neighbours(cell):
+    x, mask = batch([4, 1])
+    encoder = RCNN(6, cell=cell, hidden=5, width=3)
+    features = encoder(x, mask)
+    assert features.shape == (2, 4, 3)
+    assert encoder.width == 3
+    states, _ = encoder.context.rnn(x[:1])
+    nothing = torch.zeros(5)
+    token = torch.cat([states[0, 0, :5], x[0, 1], states[0, 2, 5:]])
+    assert torch.allclose(features[0, 1], torch.tanh(encoder.latent(token)), atol=1e-6)
+    alone = torch.cat([nothing, x[1, 0], nothing])
+    assert torch.allclose(features[1, 0], torch.tanh(encoder.latent(alone)), atol=1e-6)
 
 
 def transformer(dim: int = 6, width: int | None = None, max_tokens: int = 8, heads: int = 2) -> Transformer:

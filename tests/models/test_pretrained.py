@@ -188,3 +188,18 @@ def test_a_missing_pooler_or_head_is_of_no_concern_and_no_noise(tmp_path, capfd,
 def test_no_checkpoint(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"has no config\.json: the folder of a transformers checkpoint"):
         load_backbone(tmp_path)
+
+
+@torch.no_grad()
+def test_the_texts_of_a_pair_are_told_apart_where_the_source_does(family):
+    name, model, embedding, backbone, _ = family
+    ids, types = ids_with_padding(model.config.pad_token_id or 0), (torch.arange(12) > 3).long().expand(3, 12)
+    vectors = embedding(ids, MASK)
+    told, untold = backbone(vectors, MASK, types), backbone(vectors, MASK)
+    assert backbone.segments == (name in ("bert", "albert"))
+    if backbone.segments:
+        expected = model(input_ids=ids, attention_mask=MASK.long(), token_type_ids=types).last_hidden_state
+        assert (told - expected)[MASK].abs().max() <= 1e-6
+        assert (told - untold)[MASK].abs().max() > 1e-2
+    else:
+        assert torch.equal(told, untold)

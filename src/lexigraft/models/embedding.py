@@ -1,10 +1,15 @@
 """The embedding layer: transplanted rows, optionally projected, zero outside the mask."""
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
-from lexigraft.models.masking import masked
+from lexigraft.models.dropout import EmbeddingDropout
 from lexigraft.transplant.resize import principal_axes
+
+if TYPE_CHECKING:
+    from lexigraft.models.active import ActiveRows
 
 
 class TransplantedEmbedding(nn.Module):
@@ -13,7 +18,7 @@ class TransplantedEmbedding(nn.Module):
     `rows` `[V, D]` are copied to float32. The padding row is zero and stays zero in training.
     `project_to` adds a linear map D -> project_to without bias, learned in training. It starts as `projection`
     `[D, project_to]`; without one, as the principal directions of the rows (PCA without the centring), or, if
-    project_to > D, as a random isometry.
+    project_to > D, as a random isometry. The rates of dropout are those of `EmbeddingDropout`.
     `ValueError` if `rows` is not a matrix, or `pad_id` or `project_to` is out of range.
     """
 
@@ -25,6 +30,8 @@ class TransplantedEmbedding(nn.Module):
         project_to: int | None = None,
         projection: Tensor | None = None,
         dropout: float = 0.0,
+        variational_dropout: float = 0.0,
+        word_dropout: float = 0.0,
     ):
         super().__init__()
         if rows.ndim != 2:
@@ -37,7 +44,8 @@ class TransplantedEmbedding(nn.Module):
 
         weight = rows.detach().to(device="cpu", dtype=torch.float32, copy=True)
         weight[pad_id] = 0
-        self.lookup = nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=pad_id)
+        whole = nn.Embedding.from_pretrained(weight, freeze=False, padding_idx=pad_id)
+        self.lookup: nn.Embedding | ActiveRows = whole  # models/active.py changes one for the other
         self.projection: nn.Linear | None = None
         if project_to is not None:
             self.projection = nn.Linear(width, project_to, bias=False)
@@ -45,15 +53,18 @@ class TransplantedEmbedding(nn.Module):
                 _start_as_pca(self.projection, torch.cat([weight[:pad_id], weight[pad_id + 1 :]]))
             else:
                 self.projection.weight.data.copy_(projection.T)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = EmbeddingDropout(dropout, variational_dropout, word_dropout)
         self.dim = width if project_to is None else project_to
 
     def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Vectors `[B, T, dim]` of ids `[B, T]`; `mask` `[B, T]` is true at the text's tokens."""
-        vectors = self.lookup(input_ids)
+        # The row looked up outside the mask is zero: cheaper than to make vectors [B, T, D] zero afterwards.
+        assert self.lookup.padding_idx is not None
+        ids = input_ids.masked_fill(~mask.bool(), self.lookup.padding_idx)
+        vectors = self.lookup(ids)
         if self.projection is not None:
             vectors = self.projection(vectors)
-        return masked(self.dropout(vectors), mask)
+        return self.dropout(vectors, ids)
 
 
 @torch.no_grad()

@@ -72,6 +72,27 @@ class Recurrent(nn.Module):
         return masked(states, mask)
 
 
+class RCNN(nn.Module):
+    """Each token's vector between the states of the text before and after it (Lai et al. 2015, "RCNN").
+
+    y = tanh(W [left; x; right] + b), with `hidden` units for each side's recurrent states and `width` in y; with
+    model/pooling=max it is the paper's, but for the cell, which is an LSTM or GRU instead of a plain one.
+    """
+
+    def __init__(self, dim: int, *, cell: str, hidden: int, width: int):
+        super().__init__()
+        self.context = Recurrent(dim, cell=cell, hidden=hidden)
+        self.latent = nn.Linear(2 * hidden + dim, width)
+        self.width = width
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """`[B, T, D]` -> `[B, T, width]`."""
+        before, after = self.context(x, mask).chunk(2, dim=2)
+        # The state at a token has read the token itself: the sides are those of its neighbours.
+        left, right = F.pad(before[:, :-1], (0, 0, 1, 0)), F.pad(after[:, 1:], (0, 0, 0, 1))
+        return torch.tanh(self.latent(torch.cat([left, x, right], dim=2)))
+
+
 class Transformer(nn.Module):
     """A pre-norm Transformer encoder with learned positions (Vaswani et al. 2017; Xiong et al. 2020).
 

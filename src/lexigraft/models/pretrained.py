@@ -1,5 +1,6 @@
 """A pretrained transformers backbone as an encoder: its own layers, fed with transplanted word embeddings."""
 
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -60,7 +61,10 @@ class Pretrained(nn.Module):
         # BART and Gemma multiply inside the embedding layer that is gone.
         self.scale = float(getattr(words, "scalar_embed_scale", getattr(words, "embed_scale", 1.0)))
         self.width: int = built.hidden_size
-        self.max_tokens = _max_tokens(built, self.backbone)
+        self.max_tokens = longest_text(built, self.backbone)
+        # RoBERTa has one segment, DeBERTa none; GPT-2 would look segments up among the words, which are gone.
+        takes_types = "token_type_ids" in inspect.signature(self.backbone.forward).parameters
+        self.segments = takes_types and (getattr(built, "type_vocab_size", None) or 0) > 1
         self.causal = any(getattr(module, "is_causal", False) for module in self.backbone.modules())
 
     def load_backbone(self, weights: Mapping[str, Tensor]) -> None:
@@ -68,14 +72,19 @@ class Pretrained(nn.Module):
         missing, _ = self.backbone.load_state_dict(weights, strict=False)
         assert not missing, f"the backbone lacks {missing}"
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """`[B, T, D]` -> `[B, T, width]`; `ValueError` if T exceeds the backbone's positions."""
+    def forward(self, x: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
+        """`[B, T, D]` -> `[B, T, width]`; `ValueError` if T exceeds the backbone's positions.
+
+        `types` int64 `[B, T]` tells the two texts of a pair apart, for backbones that have `segments`.
+        """
         if self.max_tokens is not None and x.shape[1] > self.max_tokens:
             raise ValueError(
                 f"a text has {x.shape[1]} tokens, but the backbone has positions for {self.max_tokens}: "
                 "cut the texts (trainer.max_tokens)"
             )
-        options = {"use_cache": False} if self.causal else {}
+        options: dict[str, Any] = {"use_cache": False} if self.causal else {}
+        if types is not None and self.segments:
+            options["token_type_ids"] = types
         output = self.backbone(inputs_embeds=x * self.scale, attention_mask=attendable(mask).long(), **options)
         return output.last_hidden_state
 
@@ -112,7 +121,7 @@ def _without_words(model: Any) -> tuple[nn.Module, nn.Embedding]:
     return model, words
 
 
-def _max_tokens(config: Any, backbone: nn.Module) -> int | None:
+def longest_text(config: Any, backbone: nn.Module) -> int | None:
     """The longest text that the backbone has positions for; None: no limit (T5)."""
     limit = getattr(config, "max_position_embeddings", None)
     for name, module in backbone.named_modules():
