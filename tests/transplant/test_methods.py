@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from lexigraft.transplant.filling import Combination, Filled, Gap, new_rows
-from lexigraft.transplant.statistics import covariance, mean, normal, resize, unknown, zero
+from lexigraft.transplant.provenance import CARRY_NOTHING
+from lexigraft.transplant.statistics import covariance, mean, normal, resize, uniform, unknown, zero
 from lexigraft.transplant.subtokens import subtokens
 from lexigraft.vocab.tokenizer import Tokenizer
 from lexigraft.vocab.vocabulary import Token, Vocabulary
@@ -51,6 +52,18 @@ def test_random_rows_have_norms_of_source_rows_and_no_direction():
     norms, known = rows.norm(dim=1), source.rows.norm(dim=1)
     assert (norms[:, None] - known[None]).abs().min(1).values.max() < 1e-4
     assert rows.mean(0).norm() < 0.2 * norms.mean()
+    assert len(torch.unique(rows, dim=0)) == 500
+
+
+def test_uniform_rows_have_the_variance_of_the_source_s_coordinates():
+    source = word_matrix([f"s{i}" for i in range(50)], dim=32)
+    filled = uniform(asking(source, TOKENS))
+    rows = made(filled, source.rows)
+    reach = (3 * source.rows.var(correction=0)).sqrt()
+    assert filled.tier in CARRY_NOTHING
+    assert rows.var() == pytest.approx(source.rows.var().item(), rel=0.02)
+    assert 0.99 * reach < rows.abs().max() <= reach
+    assert rows.mean().abs() < 0.02 * reach
     assert len(torch.unique(rows, dim=0)) == 500
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 COPIED = ("role", "exact", "surface", "normalised")  # tiers of rows that are one source row, bit for bit
 # Tiers of rows that no token has; and those whose rows say nothing about the token itself. All others carry something.
 NO_TOKEN = ("padding", "unused")
-CARRY_NOTHING = (*NO_TOKEN, "zero", "mean", "normal", "hewitt", "covariance", "resize", "shuffled", "random")
+CARRY_NOTHING = (*NO_TOKEN, "zero", "mean", "normal", "uniform", "hewitt", "covariance", "resize", "shuffled", "random")
 # Tiers whose rows are equal, or nearly so, on purpose.
 _ALIKE = (*NO_TOKEN, "zero", "mean", "resize")
 _WRITTEN_ROWS, _WRITTEN_SOURCES = 1 << 16, 1 << 20

@@ -1,4 +1,4 @@
-"""Rows made from what all source rows have in common: zero, their mean, random with their norms or their covariance."""
+"""Rows made from what all source rows have in common: zero, their mean, random with their norms or (co)variance."""
 
 import torch
 
@@ -37,6 +37,18 @@ def normal(gap: Gap) -> Filled:
         return (direction * norms[chosen]).to(rows.dtype)
 
     return Filled("normal", everything(gap), make)
+
+
+def uniform(gap: Gap) -> Filled:
+    """Random rows for all N tokens, each coordinate from U[-a, a] with the variance of the source's (Kim 2014)."""
+    used, count = _used(gap), len(gap.ids)
+
+    def make(rows: torch.Tensor) -> torch.Tensor:
+        reach = (3 * rows[used].float().var(correction=0)).sqrt()
+        drawn = torch.rand(count, rows.shape[1], generator=gap.generator)
+        return ((2 * drawn - 1) * reach).to(rows.dtype)
+
+    return Filled("uniform", everything(gap), make)
 
 
 def covariance(gap: Gap, scale: float = 1.0) -> Filled:
