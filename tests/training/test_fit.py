@@ -5,14 +5,18 @@ import pytest
 import torch
 from rich.console import Console
 
+from lexigraft.data.batches import EncodedText
 from lexigraft.data.datamodule import TextDataModule
-from lexigraft.models.classifier import Classifier
+from lexigraft.data.encoded import Encoded
+from lexigraft.models.classifier import Classifier, Head
 from lexigraft.models.embedding import TransplantedEmbedding
 from lexigraft.models.encoders import Identity
 from lexigraft.models.pooling import Mean
-from lexigraft.training.finetune import Frozen, Full
+from lexigraft.tasks.classification import Classification
+from lexigraft.tasks.losses import CrossEntropy
+from lexigraft.training.finetune.steady import Frozen, Full
 from lexigraft.training.fit import fit
-from lexigraft.training.module import ClassificationModule
+from lexigraft.training.module import SupervisedModule
 from lexigraft.training.schedule import Constant
 
 CLASSES = ("no", "yes")
@@ -26,18 +30,17 @@ def batches(size=64, dev=16, workers=0):
     texts = [[2, *t] if i % 2 else [x for x in t if x != 2] or [1] for i, t in enumerate(texts)]
     labels = [i % 2 for i in range(size)]
     splits = {"train": slice(dev, None), "dev": slice(0, dev)}
-    return TextDataModule(
-        {n: texts[s] for n, s in splits.items()}, {n: labels[s] for n, s in splits.items()},
-        pad_id=0, batch_size=8, eval_batch_size=8, seed=0, workers=workers,
-    )  # fmt: skip
+    encoded = {n: EncodedText(Encoded.of(texts[s]), labels[s], pad_id=0) for n, s in splits.items()}
+    return TextDataModule({"main": encoded}, batch_size=8, eval_batch_size=8, seed=0, workers=workers)
 
 
 def module(finetune=None, lr=0.1):
     torch.manual_seed(0)
     embedding = TransplantedEmbedding(torch.randn(20, 6), 0)
-    model = Classifier(embedding, Identity(6), Mean(6), 2)
+    model = Classifier(embedding, Identity(6), Mean(6), {"main": Head(2)})
     optimizer = partial(torch.optim.AdamW, lr=lr)
-    return ClassificationModule(model, CLASSES, optimizer, Constant(), finetune or Full())
+    task = Classification(loss=CrossEntropy(), classes=CLASSES, train=[0, 1])
+    return SupervisedModule(model, {"main": task}, optimizer, Constant(), finetune or Full())
 
 
 def run(trained, data, tmp_path, **settings):
@@ -98,6 +101,6 @@ def test_workers_and_validation_do_not_change_the_losses(tmp_path):
 def test_a_loss_that_is_not_finite_ends_training_with_a_sentence(tmp_path):
     trained = module()
     with torch.no_grad():
-        trained.model.head.bias[0] = float("nan")
+        trained.model.heads["main"].bias[0] = float("nan")
     with pytest.raises(ValueError, match=r"training loss became nan at step 1 \(epoch 0\): lower optimizer.lr"):
         run(trained, batches(), tmp_path)

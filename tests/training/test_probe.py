@@ -10,13 +10,16 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM
 
 from lexigraft.data.batches import EncodedText
+from lexigraft.data.encoded import Encoded
 from lexigraft.data.text_data import Split
 from lexigraft.embeddings.checkpoint import read_checkpoint
-from lexigraft.models.classifier import Classifier
+from lexigraft.models.classifier import Classifier, Head
 from lexigraft.models.embedding import TransplantedEmbedding
 from lexigraft.models.encoders import Identity
 from lexigraft.models.pooling import Mean
-from lexigraft.training.finetune import Frozen, Full
+from lexigraft.tasks.classification import Classification
+from lexigraft.tasks.losses import CrossEntropy
+from lexigraft.training.finetune.steady import Frozen, Full
 from lexigraft.training.probe import (
     _Language,
     _order,
@@ -44,6 +47,7 @@ def labelled(count, seed):
 
 TOKENIZER = dataclasses.replace(word_tokenizer(WORDS))
 TRAIN, DEV = labelled(200, 0), labelled(60, 1)
+TASK = Classification(loss=CrossEntropy(), classes=("bad", "good"), train=TRAIN.labels)
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +62,13 @@ def table():
 def classified(table, rows=None, **options):
     def make():
         embedding = TransplantedEmbedding(table.rows if rows is None else rows, 0)
-        return Classifier(embedding, Identity(8), Mean(8), 2, 0.5)
+        return Classifier(embedding, Identity(8), Mean(8), {"main": Head(2)}, 0.5)
 
-    train, dev = (EncodedText(table.tokenizer.encode(split.texts), split.labels) for split in (TRAIN, DEV))
+    def encoded(split):
+        return EncodedText(Encoded.of(table.tokenizer.encode(split.texts)), split.labels, pad_id=0)
+
     settings = {"steps": 40, "seed": 0, "batch_size": 16, "eval_batch_size": 32, "optimizer": ADAM, "finetune": Full()}
-    return classifier_loss(make, train, dev, pad_id=0, **settings | options)
+    return classifier_loss(make, encoded(TRAIN), encoded(DEV), TASK, **settings | options)
 
 
 def test_a_classifier_learns_from_the_steps_that_it_is_given(table):

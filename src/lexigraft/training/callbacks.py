@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from rich import get_console
 from rich.console import Console
 
-LOWER_IS_BETTER = ("loss",)
+from lexigraft.evaluation.metrics import LOWER_IS_BETTER
 
 
 def callbacks(checkpoints: Path, *, monitor: str, patience: int | None, bar: bool, console: Console) -> list[Callback]:
@@ -60,7 +60,8 @@ class EpochLines(Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._losses.append(outputs["loss"].detach())
+        # Lightning has divided it by the batches of a step.
+        self._losses.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.sanity_checking or not self._losses:
@@ -72,7 +73,7 @@ class EpochLines(Callback):
         }
         self._losses.clear()
         for key, value in trainer.callback_metrics.items():
-            if key.startswith("dev/"):
+            if key.startswith("dev/") and not value.isnan():
                 row["dev_" + key.removeprefix("dev/")] = value.item()
         self.history.append(row)
         rest = "  ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k not in ("epoch", "step"))

@@ -1,6 +1,7 @@
 """Runs Lightning's trainer on a module and leaves the best weights in it."""
 
 import logging
+import math
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,12 +12,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.callbacks import Callback, ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.profilers import Profiler
 from rich.console import Console
 
 from lexigraft.training.callbacks import LOWER_IS_BETTER, EpochLines, callbacks
-from lexigraft.training.module import ClassificationModule
+from lexigraft.training.hardware import Compile, chosen_precision, compile_in_place
+from lexigraft.training.module import SupervisedModule
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Fitted:
 
 
 def fit(
-    module: ClassificationModule,
+    module: SupervisedModule,
     batches: pl.LightningDataModule,
     *,
     checkpoints: Path,
@@ -39,11 +42,16 @@ def fit(
     epochs: int,
     monitor: str,
     patience: int | None,
-    gradient_clip: float | None,
+    gradient_clip: float | None = None,
+    gradient_clip_by: str = "norm",
+    accumulate: int = 1,
+    averaging: Callback | None = None,
+    profiler: Profiler | None = None,
     bar: bool,
     accelerator: str,
     devices: int,
     precision: str,
+    compile: Compile = False,
 ) -> Fitted:
     """Train, then load the checkpoint with the best dev `monitor` into the module.
 
@@ -51,13 +59,17 @@ def fit(
     in place.
     """
     beside = callbacks(checkpoints, monitor=monitor, patience=patience, bar=bar, console=console)
-    with _quiet_lightning():
+    beside += [averaging] if averaging is not None else []
+    with quiet_lightning():
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=devices,
-            precision=precision,  # type: ignore[arg-type]  # checked by the schema
+            precision=chosen_precision(precision, accelerator),  # type: ignore[arg-type]  # checked by the schema
             max_epochs=epochs,
             gradient_clip_val=gradient_clip,
+            gradient_clip_algorithm=gradient_clip_by,
+            accumulate_grad_batches=accumulate,
+            profiler=profiler,
             logger=list(loggers),
             callbacks=beside,
             default_root_dir=checkpoints.parent,
@@ -67,6 +79,7 @@ def fit(
             log_every_n_steps=10,
             use_distributed_sampler=False,
         )
+        compile_in_place(module.model.encoder, compile, accelerator)
         with _interrupts(trainer):
             trainer.fit(module, datamodule=batches)
     history = next(c for c in beside if isinstance(c, EpochLines)).history
@@ -80,8 +93,8 @@ def fit(
 def _best(history: list[dict[str, float]], monitor: str) -> dict[str, Any]:
     key = f"dev_{monitor}"
     sign = -1 if monitor in LOWER_IS_BETTER else 1
-    row = max(history, key=lambda r: sign * r[key])
-    return {"epoch": row["epoch"], "step": row["step"], "value": row[key]}
+    row = max(history, key=lambda r: sign * r.get(key, -sign * math.inf))
+    return {"epoch": row["epoch"], "step": row["step"], "value": row.get(key)}
 
 
 # What Lightning warns of although it is meant: loaders in this process, and loggers that write into the run folder.
@@ -107,7 +120,7 @@ def _interrupts(trainer: pl.Trainer) -> Iterator[None]:
         raise KeyboardInterrupt from exit
 
 
-class _quiet_lightning:
+class quiet_lightning:
     """Keeps Lightning's start-up notices and expected warnings off the terminal."""
 
     def __enter__(self) -> None:

@@ -13,16 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding_bag
 
-from lexigraft.data.batches import EncodedText, collate, eval_loader
+from lexigraft.data.batches import Batch, EncodedText
+from lexigraft.data.encoded import Encoded
 from lexigraft.data.text_data import Split
 from lexigraft.embeddings.body import quiet_transformers
 from lexigraft.embeddings.checkpoint import whole_checkpoint
 from lexigraft.embeddings.matrix import EmbeddingMatrix
-from lexigraft.evaluation.inference import class_probabilities
 from lexigraft.models.classifier import Classifier
-from lexigraft.models.parameters import parameter_groups
-from lexigraft.training.module import Finetuning
+from lexigraft.tasks.task import Task
+from lexigraft.training.finetune.rates import optimizer_groups, scale_rates
 from lexigraft.training.schedule import Constant
+from lexigraft.training.strategy import Strategy
 from lexigraft.vocab.tokenizer import Tokenizer
 
 _HELD_OUT = 2000  # texts on which a classifier is measured
@@ -35,41 +36,42 @@ def classifier_loss(
     make: Callable[[], Classifier],
     train: EncodedText,
     dev: EncodedText,
+    task: Task,
     *,
-    pad_id: int,
     steps: int,
     seed: int,
     batch_size: int,
     eval_batch_size: int,
     optimizer: Callable[[list[dict[str, Any]]], torch.optim.Optimizer],
-    finetune: Finetuning,
+    finetune: Strategy,
+    new_rows: Tensor | None = None,
     weight_decay: float = 0.0,
     gradient_clip: float | None = None,
     device: torch.device | None = None,
 ) -> float:
-    """Cross-entropy on (2,000 texts of) dev of the classifier that `make` builds, after `steps` steps on train.
+    """The task's loss on (2,000 texts of) dev of the classifier that `make` builds, after `steps` steps on train.
 
     In float32, the learning rate constant after a tenth of warm-up: of a schedule for a whole run, so few steps would
     see the beginning only.
     """
     device = device or device_of("auto")
     with _seeded(seed):
-        model = make().to(device).train()
-        finetune.apply(model, 0)
-        moving = optimizer(parameter_groups(model, weight_decay))
-        together = collate(pad_id)
+        model = make().to(device)
+        finetune.prepare(model, new_rows)
+        finetune.apply(model.train(), 0)
+        moving = scale_rates(optimizer(optimizer_groups(model, finetune, weight_decay, epochs=1)))
 
-        def loss(indices: np.ndarray) -> Tensor:
-            batch = together([train[int(i)] for i in indices])
-            logits = model(batch["input_ids"].to(device), batch["mask"].to(device))
-            return cross_entropy(logits, batch["labels"].to(device))
+        def loss(batch: Batch) -> Tensor:
+            outputs = model(*(batch[key].to(device) for key in ("input_ids", "mask", "types") if key in batch))
+            return task.loss(outputs, batch["labels"].to(device))
 
-        _train(model, moving, loss, _order(len(train), batch_size, steps, seed), gradient_clip)
-    chosen = _some(len(dev), _HELD_OUT)
-    labels = [dev.labels[i] for i in chosen]
-    loader = eval_loader([dev.input_ids[i] for i in chosen], labels, pad_id=pad_id, batch_size=eval_batch_size)
-    probabilities = class_probabilities(model, loader, device)
-    return float(-probabilities[torch.arange(len(labels)), labels].clamp(min=1e-30).log().mean())
+        order = _order(len(train), batch_size, steps, seed)
+        _train(model, moving, lambda texts: loss(train.__getitems__(texts)), order, gradient_clip)
+        model.eval()
+        chosen = _some(len(dev), _HELD_OUT)
+        with torch.inference_mode():
+            cuts = (chosen[i : i + eval_batch_size] for i in range(0, len(chosen), eval_batch_size))
+            return sum(float(loss(dev.__getitems__(cut))) * len(cut) for cut in cuts) / len(chosen)
 
 
 def language_model_loss(
@@ -151,7 +153,7 @@ class _Language:
 
     def nats(self, encoded: Sequence[list[int]], random: torch.Generator) -> tuple[Tensor, int]:
         """The summed loss of the predicted tokens, and their number."""
-        batch = collate(0)([{"input_ids": ids, "label": 0, "index": 0} for ids in encoded])
+        batch = EncodedText(Encoded.of(encoded), [0] * len(encoded), pad_id=0).__getitems__(range(len(encoded)))
         ids, mask = batch["input_ids"], batch["mask"]
         counted = mask & self.ordinary[ids]
         # Vectors, not ids: positions then do not depend on which id is the padding token's.
