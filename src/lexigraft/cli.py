@@ -6,7 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from lexigraft import __version__
 from lexigraft.config.catalog import conf_folder, groups, options
@@ -23,6 +23,7 @@ from lexigraft.config.flags import Line, split
 
 COMMANDS = {
     "train": "fine-tune a model on a transplanted embedding matrix, and evaluate it",
+    "find-lr": "try learning rates on the run that train would make, and suggest one",
     "transplant": "move a checkpoint or a matrix onto another vocabulary, without training",
     "evaluate": "measure a finished run on its own splits or on another file",
     "predict": "classify texts with a finished run",
@@ -53,6 +54,16 @@ examples:
   lexigraft train source=hf source.name=bert-base-chinese tokenizer=source model=pretrained optimizer.lr=3e-5
   lexigraft train -m seed=0,1,2 model=textcnn,bigru       # six runs, one after the other
 """,
+    "find-lr": """\
+usage: lexigraft find-lr [--steps N] [--first RATE] [--last RATE] [GROUP=OPTION ...] [KEY=VALUE ...] [FLAGS]
+
+Take a step at each of N learning rates (200) from RATE (1e-7) to RATE (10), in the run that the same line with train
+would make, and print where the loss falls and explodes. The curve lies below outputs/; no model is kept.
+
+examples:
+  lexigraft find-lr model=bilstm
+  lexigraft find-lr --steps 100 --last 1 source=hf source.name=bert-base-chinese tokenizer=source model=pretrained
+""",
     "transplant": """\
 usage: lexigraft transplant output=FOLDER tokenizer.name=TOKENIZER [GROUP=OPTION ...] [KEY=VALUE ...] [FLAGS]
 
@@ -67,12 +78,15 @@ examples:
 """,
 }
 
+# The commands whose config is not that of their own name.
+PRIMARY = {"find-lr": "train"}
+
 FLAGS_HELP = """\
 flags, anywhere on the line:
   -m, --multirun          one run for each combination of comma-separated values
   --cfg job               print the composed config, start nothing (--resolve: with its references resolved)
   -cd, --config-dir DIR   a folder of your own options beside conf/; so does the variable LEXIGRAFT_CONF
-  -cn, --config-name X    another primary config than {command}.yaml
+  -cn, --config-name X    another primary config than {primary}.yaml
   --info defaults         how the config was composed; --hydra-help prints Hydra's own flags
 """
 
@@ -136,7 +150,7 @@ def _dispatch(argv: list[str]) -> None:
     elif command == "show":
         _show(rest)
     elif command in COMMANDS:
-        args = _parser(command).parse_args(rest)
+        args = _parser(command).parse_intermixed_args(rest)
         importlib.import_module(f"lexigraft.commands.{command}").run(args)
     else:
         hint = did_you_mean(*nearest(command, COMMANDS)) or f"; the commands are {', '.join(COMMANDS)}"
@@ -144,13 +158,24 @@ def _dispatch(argv: list[str]) -> None:
 
 
 def _hydra_command(command: str, words: list[str]) -> None:
+    settings, words = _settings(words) if command == "find-lr" else ({}, words)
     line = split(words)
     if "--help" in line.flags:
         print(_help_of(command))
         return
     from lexigraft.config import hydra_app
 
-    hydra_app.run(command, line)
+    hydra_app.run(command.replace("-", "_"), line, PRIMARY.get(command, command), **settings)
+
+
+def _settings(words: list[str]) -> tuple[dict[str, Any], list[str]]:
+    """The settings of find-lr itself, and the other words of its line."""
+    parser = _Parser(prog="lexigraft find-lr", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    parser.add_argument("--steps", type=_positive)
+    parser.add_argument("--first", type=_rate)
+    parser.add_argument("--last", type=_rate)
+    known, others = parser.parse_known_args(words)
+    return vars(known), others
 
 
 def _show(words: list[str]) -> None:
@@ -177,18 +202,18 @@ def _complete(words: list[str]) -> None:
 
 def _help_of(command: str) -> str:
     """Help of a Hydra command: usage, examples, flags, and each group of conf/ with its options."""
-    own = conf_folder()
-    text = [USAGE[command], FLAGS_HELP.format(command=command)]
-    text.append(f"values, e.g. trainer.epochs=3: see lexigraft {command} --cfg job\n\ngroups and their options:")
-    for group in _groups_of(command):
+    own, primary = conf_folder(), PRIMARY.get(command, command)
+    text = [USAGE[command], FLAGS_HELP.format(primary=primary)]
+    text.append(f"values, e.g. trainer.epochs=3: see lexigraft {primary} --cfg job\n\ngroups and their options:")
+    for group in _groups_of(primary):
         text.append(f"  {group}")
         text += [f"    {option.name:<15} {option.description}" for option in options(own, group)]
     return "\n".join(text)
 
 
-def _groups_of(command: str) -> list[str]:
-    """Groups in the order in which the command's primary config names them, nested ones after their parent."""
-    lines = (conf_folder() / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
+def _groups_of(primary: str) -> list[str]:
+    """Groups in the order in which a primary config names them, nested ones after their parent."""
+    lines = (conf_folder() / f"{primary}.yaml").read_text(encoding="utf-8").splitlines()
     known = groups(conf_folder())
     named = [line.strip(" -").partition(":")[0] for line in lines if line.startswith("  - ")]
     return [group for name in named for group in known if group == name or group.startswith(f"{name}/")]
@@ -205,15 +230,27 @@ def _parser(command: str) -> argparse.ArgumentParser:
     """Arguments of the commands that take a run folder."""
     parser = _Parser(prog=f"lexigraft {command}", description=COMMANDS[command], allow_abbrev=False)
     parser.add_argument("run", metavar="RUN", help="a run folder, e.g. outputs/default/<id>")
+    parser.add_argument("--task", default="main", metavar="NAME", help="of a run with several: a name of auxiliary=")
     if command == "evaluate":
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--split", choices=["dev", "test"], default="test", help="of the run's data (test)")
-        what.add_argument("--file", help="a labelled file instead: .tsv, .csv or .jsonl with text and label")
+        what.add_argument("--file", help="a labelled file instead: .tsv, .csv, .jsonl, or .conll for tags")
     else:
-        parser.add_argument("text", metavar="TEXT", nargs="*", help="texts; none: those of --file, or of stdin")
+        texts = "texts, the two of a pair with a tab between; none: those of --file or stdin"
+        parser.add_argument("text", metavar="TEXT", nargs="*", help=texts)
         parser.add_argument("--file", help="a file with one text a line")
         parser.add_argument("--batch-size", type=_positive, default=256, metavar="N", help="texts at a time (256)")
     return parser
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1.0
+    if not 0 < rate < float("inf"):
+        raise argparse.ArgumentTypeError(f"'{text}' should be a learning rate above 0, such as 1e-6")
+    return rate
 
 
 def _positive(text: str) -> int:

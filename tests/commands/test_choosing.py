@@ -9,6 +9,8 @@ from lexigraft import build
 from lexigraft.commands.choosing import transplant_of
 from lexigraft.config.compose import jobs, loader
 from lexigraft.config.preflight import SCHEMAS, preflight, without_hydra
+from lexigraft.data.batches import EncodedText
+from lexigraft.data.encoded import Encoded
 from lexigraft.data.text_data import Split, TextData
 from lexigraft.embeddings.checkpoint import read_checkpoint
 from lexigraft.transplant.engine import Transplant
@@ -112,7 +114,12 @@ def test_training_is_probed_by_the_dev_loss_of_the_run_s_own_model(task_override
     # The test split is never looked at.
     data = TextData(data.name, data.train, data.dev, None, data.classes, data.language, data.report)
     state = torch.get_rng_state()
-    _, report = transplant_of(cfg, matrix, tokenizer, data, printing())
+    task = build.task(cfg.task, data)
+    encoded = {
+        name: EncodedText(Encoded.of(tokenizer.encode(split.texts)), split.labels, pad_id=tokenizer.pad_id)
+        for name, split in (("train", data.train), ("dev", data.dev))
+    }
+    _, report = transplant_of(cfg, matrix, tokenizer, data, printing(), encoded=encoded, task=task)
     assert torch.equal(torch.get_rng_state(), state)
     assert report["measure"] == "dev loss"
     means = [row["mean"] for row in report["tried"]]

@@ -107,7 +107,7 @@ def test_options_of_one_group_and_of_all(capsys):
 
 def test_an_unknown_group_gets_the_nearest():
     assert problems_of("options", "modle") == ("unknown group 'modle'; did you mean 'model'?",)
-    assert "the groups are data, " in problems_of("options", "zzz")[0]
+    assert "the groups are augment, " in problems_of("options", "zzz")[0]
 
 
 def test_a_finished_run(capsys, run_folder):

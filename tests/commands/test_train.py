@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from lexigraft.embeddings.checkpoint import read_checkpoint
 from tests.fixtures.task import SOURCE, call
 
 
@@ -72,7 +73,7 @@ def test_the_same_seed_gives_the_same_bits(trained, train):
 
 def test_another_seed_gives_another_model(trained, train):
     other = train("seed=1")
-    assert not torch.equal(weights(trained)["model.head.weight"], weights(other)["model.head.weight"])
+    assert not torch.equal(weights(trained)["model.heads.main.weight"], weights(other)["model.heads.main.weight"])
 
 
 def test_a_frozen_embedding_keeps_every_transplanted_bit(train):
@@ -207,3 +208,24 @@ def test_settings_that_an_optimizer_refuses(task_overrides, tmp_path, capsys):
     assert call("train", *task_overrides, *SOURCE, *overrides) == 1
     assert "error: optimizer torch.optim.AdamW: Invalid beta parameter" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_training_the_used_rows_alone_comes_to_the_same(train, checkpoints):
+    """With rows that no text uses, which decay: every weight, every dev metric, and what is reported."""
+    source = ("source=hf", f"source.name={checkpoints['bert']}", "tokenizer=source")
+    overrides = ("trainer.decay_embeddings=true", "optimizer.weight_decay=0.1", "averaging=ema", "trainer.epochs=2")
+    runs = [train(*overrides, f"trainer.active_vocabulary={switch}", source=source) for switch in ("true", "false")]
+    active, full = map(weights, runs)
+    assert active.keys() == full.keys()
+    for name, weight in full.items():
+        assert torch.allclose(active[name], weight, rtol=1e-5, atol=1e-6), name
+    before = read_checkpoint(str(checkpoints["bert"])).rows
+    moved = active["model.embedding.lookup.weight"] / before
+    resting = (moved - moved.nanmedian()).abs().amax(dim=1) < 1e-3
+    assert resting.sum() > 20  # rows that decay alone has moved, all by one factor
+    assert 0.9 < moved[resting].mean() < 0.9999
+    results = [read(run, "result.json") for run in runs]
+    assert [result["counts"]["active_rows"] for result in results] == [15, len(before)]
+    assert results[0]["counts"]["parameters"] == results[1]["counts"]["parameters"]
+    for one, other in zip(results[0]["history"], results[1]["history"]):
+        assert one == pytest.approx(other, abs=1e-5)

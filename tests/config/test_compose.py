@@ -161,8 +161,8 @@ def test_a_user_folder_that_does_not_exist(monkeypatch):
 
 
 def test_options_of_a_user_folder_extend_ours(user_folder):
-    user_folder("scheduler/cosine.yaml", "# Mine.\n_target_: x.Cosine\nwarmup: 3\n")
-    [cfg] = composed("scheduler=cosine")
+    user_folder("scheduler/wave.yaml", "# Mine.\n_target_: x.Wave\nwarmup: 3\n")
+    [cfg] = composed("scheduler=wave")
     assert cfg.scheduler.warmup == 3
 
 
@@ -214,8 +214,8 @@ def test_the_origin_of_a_value(path, overrides, file):
 
 
 def test_the_origin_of_a_users_value_is_shown_as_the_user_knows_it(user_folder):
-    user_folder("scheduler/cosine.yaml", "# Mine.\n_target_: x.Cosine\nwarmup: 3\n")
-    assert origin_of(("scheduler", "warmup"), "scheduler=cosine") == "mine/scheduler/cosine.yaml"
+    user_folder("scheduler/wave.yaml", "# Mine.\n_target_: x.Wave\nwarmup: 3\n")
+    assert origin_of(("scheduler", "warmup"), "scheduler=wave") == "mine/scheduler/wave.yaml"
 
 
 def test_the_files_of_a_part():

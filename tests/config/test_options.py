@@ -8,16 +8,26 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from hydra.errors import InstantiationException
+from omegaconf import OmegaConf
 
 from lexigraft import build
 from lexigraft.config.catalog import conf_folder, options
 from lexigraft.config.compose import jobs, loader
 from lexigraft.config.errors import ConfigError
 from lexigraft.config.preflight import SCHEMAS, preflight, without_hydra
+from lexigraft.data.augment.augmentation import augmented
+from lexigraft.data.augment.further import with_further_texts
+from lexigraft.data.encoded import Encoded
+from lexigraft.data.text_data import Split, TextData
 from lexigraft.embeddings.checkpoint import read_checkpoint
 from lexigraft.embeddings.write import save_matrix
+from lexigraft.models.classifier import Head
 from lexigraft.runs.folder import RunFolder
-from lexigraft.training.module import ClassificationModule
+from lexigraft.tasks.classification import Classification
+from lexigraft.tasks.losses import CrossEntropy
+from lexigraft.training.hardware import chosen_precision
+from lexigraft.training.module import SupervisedModule
 from lexigraft.transplant.auto import Auto
 from lexigraft.transplant.engine import Copy
 from tests.embeddings.test_paddle import parameter
@@ -30,6 +40,8 @@ REQUIRED = {
     "data=files": ["data.train=reviews.tsv"],
     "data=hf": ["data.name=reviews"],
     "data=text": ["data.path=lines.txt"],
+    "finetune=lora": ["model=transformer"],
+    "finetune=partial": ["model=transformer"],
     "source=distilled": ["source.name=bert", "source.dim=8"],
     "source=fasttext": ["source.path=words.vec"],
     "source=glove_text": ["source.path=words.txt"],
@@ -38,6 +50,18 @@ REQUIRED = {
     "source=npz": ["source.path=rows.npz", "source.vocabulary=rows.txt"],
     "source=paddle": ["source.path=words.paddle", "source.vocabulary=rows.txt"],
     "source=word2vec": ["source.path=words.vec"],
+    "task/loss=bce": ["task=multilabel"],
+    "task/loss=corn": ["task=ordinal"],
+    "task/loss=cumulative": ["task=ordinal"],
+    "task/loss=huber": ["task=regression"],
+    "task/loss=mse": ["task=regression"],
+    "teacher=run": ["teacher.run=outputs/none"],
+    "teacher=checkpoint": ["teacher.path=bert"],
+    "augment_texts=function": [
+        "augment_texts.function.make={_target_: tests.config.test_options.shout, _partial_: true}"
+    ],
+    "augment_texts=synonyms": ["augment_texts.synonyms.path=synonyms.tsv"],
+    "augment_texts=translated": ["augment_texts.translated.path=translated.tsv"],
     "tokenizer=file": ["tokenizer.name=bert/tokenizer.json"],
     **{
         f"transplant={name}": ["transplant.spaces.donor.name=bert"]
@@ -82,6 +106,8 @@ def stand_ins(tmp_path, monkeypatch, checkpoints, bert):
     (tmp_path / "words.vec").write_text("\n".join(["6 8", *lines]) + "\n")
     (tmp_path / "lines.txt").write_text("\n".join(f"line {i}" for i in range(100)))
     (tmp_path / "aligned.tsv").write_text("good\tgood\t20\n")
+    (tmp_path / "synonyms.tsv").write_text("good\tfine nice\n")
+    (tmp_path / "translated.tsv").write_text("bad 2\tawful\n")
     (tmp_path / "dictionary.txt").write_text("".join(f"{word}\t{word}\n" for word in WORDS))
     (tmp_path / "words.paddle").write_bytes(parameter(ROWS))
     write_archive(tmp_path, {"path": "rows.npz", "vocabulary": "rows.txt"})
@@ -111,9 +137,12 @@ def checked(config_name, *overrides):
         return preflight(without_hydra(cfg), SCHEMAS[config_name], origin)
 
 
-def classifier(model, bert, classes=("bad", "good")):
+TASK = Classification(loss=CrossEntropy(), classes=("bad", "good"), train=[0, 1])
+
+
+def classifier(model, bert):
     matrix = Copy()(bert, bert.tokenizer, 0)
-    return build.new_classifier(model, matrix, classes)[0]
+    return build.new_classifier(model, matrix, {"main": Head(2)})[0]
 
 
 def build_data(cfg, root, bert, monkeypatch):
@@ -163,6 +192,10 @@ def build_transplant(cfg, root, bert, monkeypatch):
     assert matrix.rows.isfinite().all()
 
 
+def build_task(cfg, root, bert, monkeypatch):
+    assert build.kind_of_labels(cfg.task) in ("class", "several", "number", "order", "tags")
+
+
 def build_model(cfg, root, bert, monkeypatch):
     model = classifier(cfg.model, bert).eval()
     ids = torch.arange(5, 17).reshape(2, 6)
@@ -171,23 +204,81 @@ def build_model(cfg, root, bert, monkeypatch):
 
 def build_training(cfg, root, bert, monkeypatch):
     """Finetuning, optimizer and schedule: one step that moves something."""
-    module = ClassificationModule(
-        classifier(cfg.model, bert),
-        ("bad", "good"),
+    model, finetune = classifier(cfg.model, bert), build.finetuning(cfg.finetune)
+    finetune.prepare(model, torch.arange(len(bert.rows)) % 2 == 0)
+    module = SupervisedModule(
+        model,
+        {"main": TASK},
         build.optimizer(cfg.optimizer),
         build.schedule(cfg.scheduler),
-        build.finetuning(cfg.finetune),
-        cfg.optimizer.weight_decay,
+        finetune,
+        list(build.several(cfg.regularise).values()),
+        cfg.optimizer.get("weight_decay", 0.0),
     )
-    module.trainer = SimpleNamespace(estimated_stepping_batches=2, current_epoch=0)
+    module.trainer = SimpleNamespace(
+        estimated_stepping_batches=2, current_epoch=0, max_epochs=1, global_step=0, log_every_n_steps=10
+    )
+    [optimizer], schedules = module.configure_optimizers()
+    module.trainer.optimizers = [optimizer]
+    module.trainer.lr_scheduler_configs = [SimpleNamespace(**schedule) for schedule in schedules]
     module.on_train_epoch_start()
-    made = module.configure_optimizers()
-    before = module.model.head.weight.clone()
+    for regulariser in module.regularisers:
+        regulariser.start(model)
+    before = module.model.heads["main"].weight.clone()
     ids = torch.arange(5, 17).reshape(2, 6)
-    module.model(ids, torch.ones(2, 6, dtype=torch.bool))[:, 0].sum().backward()
-    made["optimizer"].step()
-    made["lr_scheduler"]["scheduler"].step()
-    assert not torch.equal(module.model.head.weight, before)
+    batch = {"input_ids": ids, "mask": torch.ones(2, 6, dtype=torch.bool), "index": torch.arange(2), "task": "main"}
+    module.log = lambda *arguments, **options: None
+    module.training_step({**batch, "labels": torch.tensor([0, 1])}, 0).backward()
+    optimizer.step()
+    for regulariser in module.regularisers:
+        regulariser.after_step(model)
+    if schedules[0]["interval"] == "step":
+        schedules[0]["scheduler"].step()
+    assert not torch.equal(module.model.heads["main"].weight, before)
+
+
+def build_data_step(cfg, root, bert, monkeypatch):
+    """Cleaning, subset, balance and further texts: a small data set goes through them."""
+    lines = ["好 棒 书", "the film is good", "bad", "坏书"] * 40
+    train = Split([f"{text} {i}" for i, text in enumerate(lines)], [i % 2 for i in range(len(lines))])
+    held_out = Split(["dev 好"], [0])
+    data = TextData("made", train, held_out, held_out, ("bad", "good"), "zh", {})
+    data = build.subset(cfg.subset)(build.cleaning(cfg.cleaning)(data), 0)
+    data = with_further_texts(data, build.several(cfg.augment_texts), 0)
+    assert len(build.balance(cfg.balance)(data.train.labels, data.kind, 0)) > 0
+
+
+def build_augment(cfg, root, bert, monkeypatch):
+    tokenizer = bert.tokenizer
+    encoded = Encoded.of(tokenizer.encode(["the film is good"] * 8))
+    if "neighbours" in cfg.augment:  # four random rows are not alike
+        cfg = OmegaConf.merge(
+            OmegaConf.create(OmegaConf.to_container(cfg)), {"augment": {"neighbours": {"minimum": -1}}}
+        )
+    change = augmented(
+        build.several(cfg.augment), kind="class", vocabulary=tokenizer.vocabulary, rows=bert.rows,
+        used=np.unique(encoded.ids), seed=0,
+    )  # fmt: skip
+    assert len(change(encoded, np.arange(8), 0)) == 8
+
+
+def build_averaging(cfg, root, bert, monkeypatch):
+    made = build.averaging(cfg.averaging)
+    assert made is None or hasattr(made, "on_train_batch_end")
+
+
+def build_teacher(cfg, root, bert, monkeypatch):
+    if cfg.teacher._target_.endswith("run"):
+        with pytest.raises(InstantiationException, match="is not a finished run"):
+            build.teaching(cfg.teacher)
+        return
+    made = build.teaching(cfg.teacher)
+    assert made is None or made.alpha == 0.5
+
+
+def shout(texts):
+    """A function that a user may name in `augment_texts.function.make`."""
+    return [text.upper() for text in texts]
 
 
 def build_logger(cfg, root, bert, monkeypatch):
@@ -205,7 +296,8 @@ def build_hardware(cfg, root, bert, monkeypatch):
     import pytorch_lightning as pl
 
     hardware = cfg.hardware
-    pl.Trainer(accelerator=hardware.accelerator, devices=hardware.devices, precision=hardware.precision, logger=False)
+    precision = chosen_precision(hardware.precision, hardware.accelerator)
+    pl.Trainer(accelerator=hardware.accelerator, devices=hardware.devices, precision=precision, logger=False)
 
 
 BUILD = {
@@ -213,8 +305,17 @@ BUILD = {
     "source": build_source,
     "tokenizer": build_tokenizer,
     "transplant": build_transplant,
+    "task": build_task,
     "model": build_model,
     "finetune": build_training,
+    "regularise": build_training,
+    "cleaning": build_data_step,
+    "subset": build_data_step,
+    "balance": build_data_step,
+    "augment_texts": build_data_step,
+    "augment": build_augment,
+    "averaging": build_averaging,
+    "teacher": build_teacher,
     "optimizer": build_training,
     "scheduler": build_training,
     "hardware": build_hardware,
@@ -223,7 +324,7 @@ BUILD = {
 
 
 def test_the_number_of_options():
-    assert len(OPTIONS) == 89
+    assert len(OPTIONS) == 158
 
 
 @pytest.mark.parametrize("choice", [f"{option.group}={option.name}" for option in OPTIONS])

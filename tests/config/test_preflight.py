@@ -25,10 +25,12 @@ def transplant_config(**changes):
 
 def train_config(**changes):
     node = {"_target_": TARGET}
-    groups = ("data", "source", "tokenizer", "transplant", "finetune", "optimizer", "scheduler", "logger")
-    model = {"encoder": node, "pooling": node, "embedding_dropout": 0.1, "head_dropout": 0.1}
+    dropouts = dict.fromkeys(("embedding_dropout", "variational_dropout", "word_dropout", "head_dropout"), 0.1)
+    model = {"encoder": node, "pooling": node, **dropouts}
     return OmegaConf.create(
-        {group: dict(node) for group in groups}
+        {group: dict(node) for group in module.GROUPS}
+        | {several: {} for several in (*module.SEVERAL, "auxiliary")}
+        | {"leakage_similarity": None}
         | {"model": model, "hardware": HARDWARE, "trainer": TRAINER}
         | {"experiment": "x", "output_root": "outputs", "seed": 0, "test": True}
         | changes
@@ -76,7 +78,7 @@ def test_targets_are_asked_for_their_arguments():
 def test_a_group_must_name_its_code():
     [problem] = problems_of(transplant_config(source={"size": 1}))
     assert problem.startswith("'source._target_' is missing in the config")
-    model = {"encoder": {}, "pooling": {"_target_": TARGET}, "embedding_dropout": 0, "head_dropout": 0}
+    model = OmegaConf.to_container(train_config().model) | {"encoder": {}}
     [problem] = problems_of(train_config(model=model), TrainConfig)
     assert problem.startswith("'model.encoder._target_' is missing")
 

@@ -17,15 +17,22 @@ WRITING = {"write": "auto", "shard_gb": 5, "pad_to_multiple_of": 1}
 TRAINER = {
     "epochs": 5,
     "batch_size": 64,
+    "batch_tokens": None,
     "eval_batch_size": 256,
     "max_tokens": 128,
     "monitor": "accuracy",
     "patience": 3,
+    "sampling_temperature": 1.0,
     "gradient_clip": 1.0,
+    "gradient_clip_by": "norm",
+    "accumulate": 1,
+    "active_vocabulary": True,
+    "decay_embeddings": False,
     "workers": 0,
     "progress": True,
+    "profile": False,
 }
-HARDWARE = {"accelerator": "auto", "devices": 1, "precision": "32-true", "threads": 2}
+HARDWARE = {"accelerator": "auto", "devices": 1, "precision": "32-true", "threads": 2, "compile": False}
 
 
 def where(path):
@@ -66,7 +73,10 @@ def test_a_good_trainer_has_no_problems():
         ("gradient_clip", float("nan"), "should be a finite number"),
         ("workers", -1, "greater than or equal to 0"),
         ("progress", "yes", "should be a valid boolean"),
-        ("monitor", "acuracy", "'accuracy', 'macro_f1', 'roc_auc' or 'loss'; did you mean 'accuracy'?"),
+        ("gradient_clip_by", "nrom", "should be 'norm' or 'value'; did you mean 'norm'?"),
+        ("sampling_temperature", 0.5, "greater than or equal to 1"),
+        ("batch_tokens", 0, "greater than or equal to 1"),
+        ("accumulate", 0, "greater than or equal to 1"),
     ],
 )
 def test_wrong_types_and_ranges_are_named(key, value, says):

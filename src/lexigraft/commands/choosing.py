@@ -1,6 +1,6 @@
 """The transplant of a config; where it is `transplant=auto`, with the probe that this command's inputs allow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -9,49 +9,56 @@ from rich.console import Console
 
 from lexigraft import build
 from lexigraft.data.batches import EncodedText
+from lexigraft.data.encoding import vocabulary_texts
 from lexigraft.data.text_data import TextData
 from lexigraft.embeddings.matrix import EmbeddingMatrix
 from lexigraft.evaluation.candidates import candidates_table
+from lexigraft.models.classifier import Head
+from lexigraft.tasks.task import Task
 from lexigraft.transplant.auto import Auto, Probe
 from lexigraft.transplant.engine import Transplanted
 from lexigraft.vocab.tokenizer import Tokenizer
 
 
 def transplant_of(
-    cfg: DictConfig, source: EmbeddingMatrix, target: Tokenizer, data: TextData | None, console: Console
+    cfg: DictConfig,
+    source: EmbeddingMatrix,
+    target: Tokenizer,
+    data: TextData | None,
+    console: Console,
+    *,
+    encoded: Mapping[str, EncodedText] | None = None,
+    task: Task | None = None,
 ) -> tuple[Callable[..., Transplanted], dict[str, Any] | None]:
     """`(source, target, seed, texts) -> Transplanted`, and what `transplant=auto` tried, which is printed; else None.
 
-    `ValueError` where there is nothing to compare methods by.
+    With encoded splits and a task, methods are compared by the run's own training. `ValueError` where there is nothing
+    to compare methods by.
     """
     method = build.transplant(cfg.transplant)
     if not isinstance(method, Auto):
         return method, None
-    if "model" in cfg:
-        assert data is not None
-        probe, measure = _by_training(cfg, target, data, method.steps), "dev loss"
+    if encoded is not None and task is not None:
+        probe, measure = _by_training(cfg, encoded, task, method.steps), "dev loss"
     else:
         probe, measure = _without_training(source, data, method.steps)
-    texts = data.train.texts if data else []
+    texts = vocabulary_texts(data.train, data.kind) if data else []
     tell = partial(console.print, markup=False)
     choice = method(source, target, texts, probe=probe, measure=measure, told=tell)
     console.print(candidates_table(choice.report))
     return choice.method, choice.report
 
 
-def _by_training(cfg: DictConfig, target: Tokenizer, data: TextData, steps: int) -> Probe:
+def _by_training(cfg: DictConfig, encoded: Mapping[str, EncodedText], task: Task, steps: int) -> Probe:
     """The dev loss of the run's own model after its first steps; the test split is not touched."""
+    from lexigraft.training.finetune.transfer import new_rows
     from lexigraft.training.probe import classifier_loss, device_of  # with Lightning, half of a command's start-up
 
-    encoded = {
-        name: EncodedText(target.encode(split.texts, cfg.trainer.max_tokens), split.labels)
-        for name, split in (("train", data.train), ("dev", data.dev))
-    }
     run = partial(
         classifier_loss,
         train=encoded["train"],
         dev=encoded["dev"],
-        pad_id=target.pad_id,
+        task=task,
         steps=steps,
         batch_size=cfg.trainer.batch_size,
         eval_batch_size=cfg.trainer.eval_batch_size,
@@ -61,7 +68,14 @@ def _by_training(cfg: DictConfig, target: Tokenizer, data: TextData, steps: int)
         gradient_clip=cfg.trainer.gradient_clip,
         device=device_of(cfg.hardware.accelerator),
     )
-    return lambda made, seed: run(lambda: build.new_classifier(cfg.model, made, data.classes)[0], seed=seed)
+    heads = {"main": Head(task.outputs(), task.per_token)}
+
+    def probe(made: Transplanted, seed: int) -> float:
+        return run(
+            lambda: build.new_classifier(cfg.model, made, heads)[0], seed=seed, new_rows=new_rows(made.provenance)
+        )
+
+    return probe
 
 
 def _without_training(source: EmbeddingMatrix, data: TextData | None, steps: int) -> tuple[Probe, str]:

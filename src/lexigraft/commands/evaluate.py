@@ -3,36 +3,39 @@
 import argparse
 from pathlib import Path
 
-import torch
-from omegaconf import OmegaConf
 from rich.console import Console
 
 from lexigraft import build
 from lexigraft.data.batches import eval_loader
+from lexigraft.data.encoding import encode_split, lost_units
 from lexigraft.data.files import read_labelled
 from lexigraft.data.save import load_split
-from lexigraft.evaluation.inference import class_probabilities
-from lexigraft.evaluation.metrics import evaluate_predictions
-from lexigraft.evaluation.tables import result_table
+from lexigraft.evaluation.tables import lost_text, result_table, warning_text
 from lexigraft.runs.folder import RunFolder, write_json
+from lexigraft.tasks.inference import predictions
+from lexigraft.tasks.texts import texts_of
 
 
 def run(args: argparse.Namespace) -> None:
     """Evaluate the best checkpoint and write `evaluation_<name>.json` into the run folder."""
     folder = RunFolder.open(Path(args.run))
-    cfg = OmegaConf.load(folder.config)
-    model, tokenizer, classes = build.trained_classifier(folder, cfg.model)
+    cfg = folder.read_config()
+    model, tokenizer = build.trained_classifier(folder, cfg)
+    task = build.trained_task(folder, cfg, args.task)
     if args.file:
-        columns = {key: cfg.data.get(key, key) for key in ("text", "label")}
-        name, split = Path(args.file).name, read_labelled(Path(args.file), classes, **columns)
+        data = cfg.data if args.task == "main" else cfg.auxiliary[args.task].data
+        columns = {key: data.get(key, key) for key in ("text", "label")} | {"second": data.get("second")}
+        name, split = Path(args.file).name, read_labelled(Path(args.file), task.classes, kind=task.kind, **columns)
+        split = build.cleaning(cfg.cleaning).split(split, task.kind, name)
     else:
-        name, split = args.split, load_split(folder.splits, args.split)
-    loader = eval_loader(
-        tokenizer.encode(split.texts, cfg.trainer.max_tokens),
-        split.labels,
-        pad_id=tokenizer.pad_id,
-        batch_size=cfg.trainer.eval_batch_size,
-    )
-    metrics = evaluate_predictions(class_probabilities(model, loader), torch.tensor(split.labels), classes)
-    Console(soft_wrap=True, highlight=False).print(result_table({"metrics": {name: metrics}}))
-    write_json(folder.path / f"evaluation_{name}.json", metrics)
+        name, split = args.split, load_split(folder.splits_of(args.task), args.split)
+    encoded = encode_split(tokenizer, split, task.kind, cfg.trainer.max_tokens)
+    console = Console(soft_wrap=True, highlight=False)
+    if lost := lost_units(encoded, split):
+        console.print(warning_text(lost_text(name, lost)))
+    texts = texts_of(task, split, encoded, tokenizer.pad_id, args.task)
+    loader = eval_loader(texts, batch_size=cfg.trainer.eval_batch_size)
+    metrics = task.evaluate(*predictions(model, task, loader))
+    console.print(result_table({"metrics": {name: metrics}}))
+    of_task = "" if args.task == "main" else f"{args.task}_"
+    write_json(folder.path / f"evaluation_{of_task}{name}.json", metrics)

@@ -7,28 +7,35 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from lexigraft import build
 from lexigraft.data.batches import eval_loader
-from lexigraft.evaluation.inference import class_probabilities
+from lexigraft.data.encoding import encode_split, unlabelled
 from lexigraft.runs.folder import RunFolder
+from lexigraft.tasks.inference import of_each_unit, predictions
+from lexigraft.tasks.texts import texts_of
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print `{"text", "label", "probabilities"}` for each text: arguments, else --file's lines, else stdin's."""
+    """Print the task's answer (text, label, probabilities) for each text: arguments, else --file's lines, else stdin's.
+
+    A line of a run on pairs holds both texts with a tab between them; one of a tagger units with spaces between them.
+    """
     folder = RunFolder.open(Path(args.run))
-    cfg = OmegaConf.load(folder.config)
-    model, tokenizer, classes = build.trained_classifier(folder, cfg.model)
-    for texts in _chunks(_texts(args), args.batch_size):
-        ids = tokenizer.encode(texts, cfg.trainer.max_tokens)
-        loader = eval_loader(ids, [0] * len(ids), pad_id=tokenizer.pad_id, batch_size=args.batch_size)
-        for text, row in zip(texts, class_probabilities(model, loader).tolist()):
-            answer = {
-                "text": text,
-                "label": classes[row.index(max(row))],
-                "probabilities": {name: round(p, 6) for name, p in zip(classes, row)},
-            }
+    cfg = folder.read_config()
+    model, tokenizer = build.trained_classifier(folder, cfg)
+    task = build.trained_task(folder, cfg, args.task)
+    data = cfg.data if args.task == "main" else cfg.auxiliary[args.task].data
+    cleaned = build.cleaning(cfg.cleaning)
+    pairs = data.get("second") is not None
+    for lines in _chunks(_texts(args), args.batch_size):
+        asked = cleaned.split(unlabelled(lines, task.kind, pairs), task.kind)
+        encoded = encode_split(tokenizer, asked, task.kind, cfg.trainer.max_tokens)
+        texts = texts_of(task, asked, encoded, tokenizer.pad_id, args.task)
+        scores, _, _ = predictions(model, task, eval_loader(texts, batch_size=args.batch_size))
+        for i, row in enumerate(of_each_unit(scores, encoded, asked) if task.per_token else scores):
+            answer = task.answer(asked.texts[i], row)
+            if asked.second is not None:
+                answer = {"text": answer.pop("text"), "second": asked.second[i], **answer}
             print(json.dumps(answer, ensure_ascii=False), flush=True)
 
 

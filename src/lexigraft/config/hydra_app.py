@@ -1,4 +1,4 @@
-"""`lexigraft train` and `lexigraft transplant` as Hydra applications whose line is checked before Hydra runs it."""
+"""The commands that compose a config as Hydra applications, whose line is checked before Hydra runs it."""
 
 import importlib
 import os
@@ -32,30 +32,32 @@ from lexigraft.config.preflight import SCHEMAS, check_schema, preflight, without
 ABOUT = ("--info", "--hydra-help", "--shell-completion")
 
 
-def run(command: str, line: Line) -> None:
-    """Check every job of the line, then let Hydra start `lexigraft.commands.<command>.run` for each.
+def run(command: str, line: Line, primary: str | None = None, **settings: Any) -> None:
+    """Check every job of the line, then let Hydra start `lexigraft.commands.<command>.run` with `settings` for each.
 
-    `ConfigError` for any mistake that can be seen before data or a model is touched.
+    The config is that of `<primary>.yaml`, by default of the command's name. `ConfigError` for any mistake that can be
+    seen before data or a model is touched.
     """
-    config_name = line.flags.get("--config-name") or command
+    primary = primary or command
+    config_name = line.flags.get("--config-name") or primary
     extend_conf(line.config_dirs)
     if not line.flags.keys() & set(ABOUT):
-        _check(command, config_name, line)
+        _check(primary, config_name, line)
     outside = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sweep = _Sweep()
 
     def task(cfg: DictConfig) -> Any:
         # Again: the jobs of a sweeper other than Hydra's own are not known before they come here.
         refuse_devices_under_multirun(HydraConfig.get(), cfg)
-        checked = preflight(cfg, SCHEMAS[command], _origin_of_job())
+        checked = preflight(cfg, SCHEMAS[primary], _origin_of_job())
         # A run sees the line as it was typed: Lightning starts further ranks by it.
         with _process(*outside), sweep.told_in_time():
-            return importlib.import_module(f"lexigraft.commands.{command}").run(checked)
+            return importlib.import_module(f"lexigraft.commands.{command}").run(checked, **settings)
 
     # HYDRA_FULL_ERROR makes Hydra pass errors on to us instead of printing them and leaving.
     with _process([sys.argv[0], *line.hydra_arguments()], "1"):
         try:
-            hydra.main(config_path=str(conf_folder()), config_name=command, version_base="1.3")(task)()
+            hydra.main(config_path=str(conf_folder()), config_name=primary, version_base="1.3")(task)()
         except _Failed as failed:
             raise failed.error from failed.error.__cause__
         except COMPOSITION_ERRORS as error:
@@ -65,7 +67,7 @@ def run(command: str, line: Line) -> None:
     sweep.raise_if_failed()
 
 
-def _check(command: str, config_name: str, line: Line) -> None:
+def _check(primary: str, config_name: str, line: Line) -> None:
     """Compose every job, then hold each against the schema, then against the targets' signatures."""
     with loader():
         found = list(jobs(config_name, line.overrides, "--multirun" in line.flags))
@@ -74,7 +76,7 @@ def _check(command: str, config_name: str, line: Line) -> None:
             for cfg, origin in found:
                 try:
                     refuse_devices_under_multirun(cfg.hydra, cfg)
-                    check(without_hydra(cfg), SCHEMAS[command], origin)
+                    check(without_hydra(cfg), SCHEMAS[primary], origin)
                 except ConfigError as error:
                     problems |= dict.fromkeys(error.problems)
             if problems:

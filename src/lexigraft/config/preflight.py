@@ -24,7 +24,12 @@ SCHEMAS: dict[str, type] = {"train": TrainConfig, "transplant": TransplantConfig
 # Texts without labels serve a transplant, never a classifier.
 PLAIN_TEXT = "lexigraft.data.plain_text.load"
 # Groups whose node is built as a whole, by its `_target_`.
-GROUPS = ("data", "source", "tokenizer", "transplant", "finetune", "optimizer", "scheduler", "logger")
+GROUPS = (
+    "data", "cleaning", "subset", "balance", "task", "source", "tokenizer", "transplant", "finetune", "teacher",
+    "optimizer", "scheduler", "averaging", "logger",
+)  # fmt: skip
+# Groups of which several options can be chosen, each a node of its own.
+SEVERAL = ("augment", "augment_texts", "regularise")
 
 
 def somewhere(_: KeyPath) -> str:
@@ -98,6 +103,7 @@ def _without_target(values: Node, schema: type, where: Where) -> list[str]:
     elif schema is TrainConfig and values["data"].get("_target_") == PLAIN_TEXT:
         return ["data=text has no labels to train on: choose another, see lexigraft show options data"]
     nodes: dict[KeyPath, Node] = {(key,): node for key, node in values.items() if key in GROUPS}
+    nodes |= {(key, name): node for key in SEVERAL for name, node in values.get(key, {}).items()}
     nodes |= {("model", key): values["model"][key] for key in ("encoder", "pooling") if "model" in values}
     return [
         f"'{dotted(path)}._target_' is missing in {where(path)}: it should name the code that the other keys configure"

@@ -42,13 +42,20 @@ class Trainer(Closed):
 
     epochs: Count
     batch_size: Count
+    batch_tokens: Count | None
     eval_batch_size: Count
     max_tokens: Annotated[int, Field(strict=True, ge=2)]
-    monitor: Literal["accuracy", "macro_f1", "roc_auc", "loss"]
+    monitor: Text | None
     patience: Count | None
+    sampling_temperature: Annotated[Number, Field(ge=1)]
     gradient_clip: Annotated[Number, Field(gt=0)] | None
+    gradient_clip_by: Literal["norm", "value"]
+    accumulate: Count
+    active_vocabulary: Switch
+    decay_embeddings: Switch
     workers: Annotated[int, Field(strict=True, ge=0)]
     progress: Switch
+    profile: Switch
 
 
 @dataclass
@@ -58,10 +65,11 @@ class Hardware(Closed):
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
     devices: Count
     precision: Literal[
-        "32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true",
+        "auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true",
         "transformer-engine", "transformer-engine-float16",
     ]  # fmt: skip
     threads: Count
+    compile: Switch | Literal["auto"]
 
 
 @dataclass
@@ -71,7 +79,17 @@ class Model(Closed):
     encoder: Node
     pooling: Node
     embedding_dropout: Dropout
+    variational_dropout: Dropout
+    word_dropout: Dropout
     head_dropout: Dropout
+
+
+@dataclass
+class Auxiliary(Closed):
+    """A further data set that trains the same network with a head of its own; `task` None: as the run's."""
+
+    data: Node
+    task: Node | None = None
 
 
 @dataclass
@@ -79,15 +97,26 @@ class TrainConfig(Closed):
     """conf/train.yaml after composition."""
 
     data: Node
+    cleaning: Node
+    subset: Node
+    augment_texts: dict[str, Node]
+    balance: Node
     source: Node
     tokenizer: Node
     transplant: Node
+    task: Node
     model: Model
+    augment: dict[str, Node]
     finetune: Node
+    regularise: dict[str, Node]
+    auxiliary: dict[str, Auxiliary]
+    teacher: Node
+    averaging: Node
     optimizer: Node
     scheduler: Node
     hardware: Hardware
     logger: Node
+    leakage_similarity: Annotated[Number, Field(gt=0, le=1)] | None
     experiment: Annotated[Text, AfterValidator(_below_output_root)]
     output_root: Text
     seed: Seed

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omegaconf import DictConfig, OmegaConf
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -52,6 +54,12 @@ class RunFolder:
     def config(self) -> Path:
         return self.path / "config.yaml"
 
+    def read_config(self) -> DictConfig:
+        """The resolved config that the run was made with."""
+        cfg = OmegaConf.load(self.config)
+        assert isinstance(cfg, DictConfig)
+        return cfg
+
     @property
     def result(self) -> Path:
         return self.path / "result.json"
@@ -84,6 +92,10 @@ class RunFolder:
     @property
     def splits(self) -> Path:
         return self.path / "splits"
+
+    def splits_of(self, task: str) -> Path:
+        """Where the splits of a task lie: those of "main" in `splits`, others' in a folder of their name below it."""
+        return self.splits if task == "main" else self.splits / task
 
     @property
     def figures(self) -> Path:

@@ -47,7 +47,7 @@ class Tokenizer:
         token, the unknown one where there is one, so that no model meets a sequence of length zero.
         `ValueError` if `max_tokens` leaves no room beside the special tokens.
         """
-        backend = self._working_copy
+        backend = self.working_copy
         if max_tokens is None:
             backend.no_truncation()
         else:
@@ -63,7 +63,7 @@ class Tokenizer:
             encodings = backend.encode_batch_fast([jieba_words(t) for t in texts] if cut else list(texts), cut)
         except Exception as error:  # the library raises nothing narrower
             raise ValueError(f"this tokenizer cannot encode the texts, choose or train another: {error}") from error
-        return [encoding.ids or [self._stand_in] for encoding in encodings]
+        return [encoding.ids or [self.stand_in] for encoding in encodings]
 
     def counts(self, encoded: Sequence[Sequence[int]]) -> np.ndarray:
         """How often each of the T tokens occurs in encoded texts, int64 [T]."""
@@ -119,14 +119,26 @@ class Tokenizer:
         return cls.of_backend(backend, folder, segmenter)
 
     @cached_property
-    def _working_copy(self) -> tokenizers.Tokenizer:
+    def working_copy(self) -> tokenizers.Tokenizer:
         """A copy of the backend whose truncation may be set, without padding."""
         copy = tokenizers.Tokenizer.from_str(self.backend.to_str())
         copy.no_padding()
         return copy
 
     @cached_property
-    def _stand_in(self) -> int:
+    def around(self) -> tuple[list[int], list[int]]:
+        """The special tokens that the backend puts before and after every text."""
+        backend = self.working_copy
+        backend.no_truncation()
+        whole = backend.encode("a").ids
+        bare = backend.encode("a", add_special_tokens=False).ids
+        for start in range(len(whole) - len(bare) + 1):
+            if whole[start : start + len(bare)] == bare:
+                return whole[:start], whole[start + len(bare) :]
+        raise AssertionError("special tokens stand inside a text")
+
+    @cached_property
+    def stand_in(self) -> int:
         """The token of an empty text: unk, else eos or bos, else the first that is not padding."""
         roles = self.vocabulary.roles
         for role in ("unk", "eos", "bos", "sep", "cls"):
