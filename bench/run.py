@@ -18,6 +18,8 @@ BENCHES = {
         *("--atoms", "200", "--dim", "16", "--k", "4", "--rows", "32", "--plain-rows", "8", "--repeat", "1"),
     ],
     "neighbours.py": ["--small"],
+    "active.py": ["--small"],
+    "training.py": ["--small"],
 }
 
 
