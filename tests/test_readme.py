@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lexigraft.cli import COMMANDS
+from lexigraft.cli import COMMANDS, PRIMARY
 from lexigraft.config.compose import jobs, loader
 from lexigraft.config.flags import split
 from lexigraft.config.preflight import SCHEMAS, check_schema, preflight, without_hydra
@@ -38,6 +38,7 @@ def errors_shown(readme):
 
 
 LINES = list(dict.fromkeys(shlex.join(words) for readme in READMES for words in commands(readme)))
+DOCS = [shlex.join(words) for path in sorted((ROOT / "docs").glob("*.md")) for words in commands(path)]
 
 
 def lines_of(*names):
@@ -62,10 +63,15 @@ def test_both_languages_show_the_same_commands():
     assert errors_shown(chinese) == errors_shown(english)
 
 
-@pytest.mark.parametrize("line", lines_of("train", "transplant"))
+@pytest.mark.parametrize(
+    "line",
+    lines_of("train", "transplant", "find-lr")
+    + [line for line in DOCS if line.split()[1] in ("train", "transplant", "find-lr")],
+)
 def test_training_and_transplanting_lines_pass_the_preflight(line, monkeypatch):
     monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)  # one line is for a machine with a GPU
     _, command, *words = shlex.split(line)
+    command = PRIMARY.get(command, command)
     parsed = split(words)
     check = check_schema if ABOUT & parsed.flags.keys() else preflight
     with loader():
