@@ -17,7 +17,7 @@ from lexigraft.data.encoding import encode_split
 from lexigraft.data.text_data import Split
 from lexigraft.embeddings.body import quiet_transformers
 from lexigraft.hub import resolve
-from lexigraft.models.masking import masked
+from lexigraft.models.masking import masked_mean
 from lexigraft.models.pretrained import longest_text
 from lexigraft.runs.folder import RunFolder
 from lexigraft.training.distil.answers import Answers
@@ -168,14 +168,10 @@ def _answers(forward: Forward, encoded: Encoded, pad_id: int, batch_size: int) -
         outputs, hidden, vectors = forward(batch)
         if outputs is not None:
             said.append(outputs.float().cpu())
-        states.append(_mean(hidden, batch["mask"]))
-        words.append(_mean(vectors, batch["mask"]))
+        states.append(masked_mean(hidden.float(), batch["mask"]).cpu())
+        words.append(masked_mean(vectors.float(), batch["mask"]).cpu())
     order = torch.cat(index).argsort()
     return Answers(torch.cat(said)[order] if said else None, torch.cat(states)[order], torch.cat(words)[order])
-
-
-def _mean(states: Tensor, mask: Tensor) -> Tensor:
-    return (masked(states.float(), mask).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)).cpu()
 
 
 def _digest(*files: Path) -> str:

@@ -9,6 +9,11 @@ def masked(x: Tensor, mask: Tensor, value: float = 0.0) -> Tensor:
     return x.masked_fill(~mask.bool().unsqueeze(-1), value)
 
 
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """The mean `[B, W]` of `x` `[B, T, W]` over each text's tokens; zero for a text without tokens."""
+    return masked(x, mask).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+
+
 def attendable(mask: Tensor) -> Tensor:
     """The mask as bool, with the first position of texts without tokens made true.
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from lexigraft.models.masking import masked
+from lexigraft.models.masking import masked, masked_mean
 
 
 class Mean(nn.Module):
@@ -14,7 +14,7 @@ class Mean(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """`[B, T, W]`, `[B, T]` -> `[B, W]`."""
-        return masked(x, mask).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
+        return masked_mean(x, mask)
 
 
 class Max(nn.Module):

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, kl_div, mse_loss
 
 from lexigraft.models.classifier import Classifier
-from lexigraft.models.masking import masked
+from lexigraft.models.masking import masked_mean
 from lexigraft.tasks.task import Task
 from lexigraft.training.distil.answers import Answers
 from lexigraft.training.regularise.regulariser import Regulariser
@@ -64,10 +64,10 @@ class Distiller(Regulariser):
             taught = self._taught(step, _of(self._answers.outputs, index))
             total = total + self.alpha * (taught - step.loss)
         if self.hidden:
-            mapped = self.hidden_map(_mean(step.features, step.mask))
+            mapped = self.hidden_map(masked_mean(step.features, step.mask))
             total = total + self.hidden * mse_loss(mapped.float(), _of(self._answers.hidden, index))
         if self.embeddings:
-            mapped = self.embedding_map(_mean(step.vectors, step.mask))
+            mapped = self.embedding_map(masked_mean(step.vectors, step.mask))
             total = total + self.embeddings * mse_loss(mapped.float(), _of(self._answers.vectors, index))
         return total
 
@@ -108,11 +108,6 @@ def places(classes: Sequence[str], of_teacher: Sequence[str], teacher: str) -> l
 def _of(answers: Tensor | None, index: Tensor) -> Tensor:
     assert answers is not None
     return answers[index.cpu()].to(index.device, non_blocking=True)
-
-
-def _mean(states: Tensor, mask: Tensor) -> Tensor:
-    """The mean `[B, W]` over each text's tokens."""
-    return masked(states, mask).sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def _standard(answers: Tensor | None) -> Tensor | None:
