@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexigraft.data.balance import Balance, balance_report
+from lexigraft.data.balance import Balance, shown_text
 
 LABELS = st.lists(st.integers(0, 3), min_size=1, max_size=40)
 
@@ -52,12 +52,12 @@ def test_without_a_method_every_text_comes_once_whatever_its_label():
     assert Balance()([(0,), (1, 2), ()], "several", 0).tolist() == [0, 1, 2]
 
 
-def test_the_report_counts_what_is_shown():
+def test_what_an_epoch_shows_is_counted_rarest_class_first():
     labels = [0, 1, 1]
     shown = Balance("oversample")(labels, "class", 0)
-    assert balance_report(labels, shown, ("n", "p", "absent")) == {
-        "rows": 4, "classes": {"n": 2, "p": 2, "absent": 0},
-    }  # fmt: skip
+    assert shown_text(labels, shown, ("n", "p", "absent")) == "an epoch    shows 4 texts: absent 0, n 2, p 2"
+    many = shown_text([0] * 3, np.arange(3), [str(i) for i in range(12)])
+    assert many.endswith("1 0, 2 0, 3 0, 4 0, 5 0, 6 0, 7 0, 8 0, 9 0, 10 0, …")
 
 
 @pytest.mark.parametrize("kind", ["several", "number", "tags"])

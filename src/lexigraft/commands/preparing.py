@@ -1,7 +1,7 @@
 """Config to everything that stands before the first training step; shared by the commands that train."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from lexigraft.commands.choosing import transplant_of
 from lexigraft.config.errors import did_you_mean, nearest
 from lexigraft.data.augment.augmentation import augmented
 from lexigraft.data.augment.further import with_further_texts
+from lexigraft.data.balance import shown_text
 from lexigraft.data.batches import EncodedText
 from lexigraft.data.datamodule import TextDataModule
 from lexigraft.data.encoded import Encoded
@@ -38,6 +39,8 @@ from lexigraft.training.finetune.transfer import new_rows
 from lexigraft.training.hardware import slow_precision
 from lexigraft.training.module import SupervisedModule
 from lexigraft.vocab.tokenizer import Tokenizer
+
+Shown = dict[str, Callable[[int], np.ndarray]]  # by task: the places of the texts that an epoch has
 
 
 class Clock:
@@ -123,6 +126,9 @@ def prepare(cfg: DictConfig, console: Console, clock: Clock) -> Prepared:
     model, spec = build.new_classifier(cfg.model, transplanted, heads)
     made = new_rows(transplanted.provenance)
     recipe["finetune"].prepare(model, made)
+    if (first := getattr(recipe["finetune"], "epochs", 0)) >= cfg.trainer.epochs:
+        told = f"finetune.epochs={first} of trainer.epochs={cfg.trainer.epochs}: what it holds at first never moves"
+        console.print(warning_text(told))
     if teaching is not None:
         console.print("teacher     reads the training texts", markup=False)
         recipe["regularisers"].append(teaching.distiller(data.train, task))
@@ -132,8 +138,7 @@ def prepare(cfg: DictConfig, console: Console, clock: Clock) -> Prepared:
         console.print(_activate(module, np.concatenate(used + introduced), cfg.trainer.epochs), markup=False)
     for regulariser in recipe["regularisers"]:
         regulariser.start(model, made)
-    balance = build.balance(cfg.balance)
-    shown = {name: partial(balance, part.data.train.labels, part.data.kind, cfg.seed) for name, part in parts.items()}
+    shown = _shown(cfg, parts, console)
     batches = TextDataModule(
         {name: part.texts for name, part in parts.items()},
         batch_size=cfg.trainer.batch_size,
@@ -142,7 +147,7 @@ def prepare(cfg: DictConfig, console: Console, clock: Clock) -> Prepared:
         seed=cfg.seed,
         workers=cfg.trainer.workers,
         temperature=cfg.trainer.sampling_temperature,
-        shown=None if balance.method == "none" else shown,
+        shown=shown,
     )
     clock.lap("model")
     active_rows = len(model.embedding.lookup.weight)
@@ -184,6 +189,22 @@ def _augment(cfg: DictConfig, part: Part, tokenizer: Tokenizer, rows: Tensor, co
         if told:
             console.print(f"{name:<12}{told}", markup=False)
     return change.introduces()
+
+
+def _shown(cfg: DictConfig, parts: dict[str, Part], console: Console) -> Shown | None:
+    """The texts of an epoch by task, as `conf/balance/` says; None: each once."""
+    balance = build.balance(cfg.balance)
+    if balance.method == "none":
+        return None
+    if "balanced" in cfg.task.loss.values():
+        told = f"balance={balance.method} and a balanced loss both make up for rare classes, so they count twice"
+        console.print(warning_text(told))
+    shown: Shown = {}
+    for name, part in parts.items():
+        labels = part.data.train.labels
+        shown[name] = partial(balance, labels, part.data.kind, cfg.seed)
+        console.print(shown_text(labels, shown[name](0), part.data.classes), markup=False)
+    return shown
 
 
 def _activate(module: SupervisedModule, used: np.ndarray, epochs: int) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -52,7 +52,9 @@ class Balance:
         return np.repeat(np.arange(len(classes)), times)
 
 
-def balance_report(labels: Sequence[Label], shown: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
-    """How many texts an epoch shows, and how many of each class, in plain values."""
-    counts = np.bincount(np.asarray(labels, np.int64)[shown], minlength=len(classes)).tolist()
-    return {"rows": len(shown), "classes": dict(zip(classes, counts))}
+def shown_text(labels: Sequence[Label], shown: np.ndarray, classes: Sequence[str]) -> str:
+    """One line: how many texts an epoch shows, and how many of each class (at most ten of them, rarest first)."""
+    counts = np.bincount(np.asarray(labels, np.int64)[shown], minlength=len(classes))
+    rarest = np.argsort(counts, kind="stable")[:10]
+    named = ", ".join(f"{classes[i]} {counts[i]:,}" for i in rarest)
+    return f"an epoch    shows {len(shown):,} texts: {named}{', …' if len(classes) > len(rarest) else ''}"

@@ -12,20 +12,22 @@ from lexigraft.data.encoded import Encoded
 Batch = dict[str, Any]
 NOT_COUNTED = -100  # the label of tokens that no loss and no metric looks at
 
-Change = Callable[[Encoded, np.ndarray, int], Encoded]  # of some texts, by their places and the epoch
+Change = Callable[[Encoded, np.ndarray, int], Encoded]  # of some texts, by what tells them apart, and the epoch
 
 
 class Turn(list[int]):
-    """The places of a training batch's texts, and the epoch for which they are drawn, which workers cannot know."""
+    """The places of a training batch's texts, and what workers cannot know: the epoch for which they are drawn.
 
-    epoch = 0
+    `again` says of each text how often the same epoch has shown it before; None: of no text more than once.
+    """
 
-    @classmethod
-    def of(cls, places: Sequence[int], epoch: int) -> "Turn":
-        """The places in that epoch."""
-        turn = cls(places)
-        turn.epoch = epoch
-        return turn
+    def __init__(self, places: Sequence[int], epoch: int, again: np.ndarray | None = None) -> None:
+        super().__init__(places)
+        self.epoch, self.again = epoch, again
+
+    def moved(self, by: int) -> "Turn":
+        """The same texts where places are counted from elsewhere."""
+        return Turn([place + by for place in self], self.epoch, self.again)
 
 
 class EncodedText(Dataset[Batch]):
@@ -65,7 +67,8 @@ class EncodedText(Dataset[Batch]):
         texts = np.asarray(indices, np.int64)
         encoded = self.encoded.take(texts)
         if self.change is not None and isinstance(indices, Turn):
-            encoded = self.change(encoded, texts, indices.epoch)
+            again = 0 if indices.again is None else indices.again
+            encoded = self.change(encoded, texts + again * len(self), indices.epoch)
         lengths = encoded.lengths()
         columns = np.arange(max(1, int(lengths.max())))
         filled = columns < lengths[:, None]
@@ -119,8 +122,8 @@ class BucketedBatches(EpochBatches):
     batches shuffled; one batch may be smaller. With `tokens`, no batch has more cells (texts times the longest one's
     tokens) than that, nor more texts than `batch_size`: texts are shuffled within classes of about equal length, so
     that every epoch has the same number of batches of the same sizes. Every index comes once an epoch, unless `shown`
-    names the indices that an epoch has, some perhaps several times, as many in each epoch. `ValueError` if a size is
-    below 1, a text alone has more than `tokens`, or both `shown` and `tokens` are given.
+    names the indices that an epoch has, ascending, some perhaps several times, as many in each epoch. `ValueError` if a
+    size is below 1, a text alone has more than `tokens`, or both `shown` and `tokens` are given.
     """
 
     def __init__(
@@ -155,16 +158,20 @@ class BucketedBatches(EpochBatches):
     def batches(self, epoch: int) -> list[Turn]:
         """All batches of an epoch, in order."""
         random = np.random.default_rng((self.seed, epoch))
-        order = random.permutation(self.shown(epoch))
+        shown = self.shown(epoch)
+        again = np.arange(len(shown)) - np.searchsorted(shown, shown)
+        order = random.permutation(len(shown))
         sizes, size = self._classes, max(1, len(order))
         if sizes is None:
             sizes, size = self.lengths, self.batch_size * self.pool
         for start in range(0, len(order), size):
             pool = order[start : start + size]
             # Stable: texts of equal length stay shuffled.
-            order[start : start + size] = pool[np.argsort(sizes[pool], kind="stable")]
+            order[start : start + size] = pool[np.argsort(sizes[shown[pool]], kind="stable")]
         cut = np.split(order, self._ends[:-1]) if len(order) else []
-        return [Turn.of(cut[i].tolist(), epoch) for i in random.permutation(len(cut))]
+        batches = [cut[i] for i in random.permutation(len(cut))]
+        repeats = bool(again.any())
+        return [Turn(shown[batch].tolist(), epoch, again[batch] if repeats else None) for batch in batches]
 
 
 def train_loader(data: Dataset[Batch], batches: Sampler[list[int]], *, workers: int = 0) -> DataLoader[Any]:

@@ -24,8 +24,9 @@ class JoinedTexts(Dataset[Batch]):
     def __getitems__(self, indices: Sequence[int] | np.ndarray) -> Batch:
         """The batch of texts of one data set, by their places in all."""
         part = int(np.searchsorted(self.starts, indices[0], side="right")) - 1
-        places = (np.asarray(indices, np.int64) - self.starts[part]).tolist()
-        return self.parts[part].__getitems__(Turn.of(places, indices.epoch) if isinstance(indices, Turn) else places)
+        start = int(self.starts[part])
+        places = indices.moved(-start) if isinstance(indices, Turn) else np.asarray(indices, np.int64) - start
+        return self.parts[part].__getitems__(places)
 
 
 class MixedBatches(EpochBatches):
@@ -57,7 +58,7 @@ class MixedBatches(EpochBatches):
     def batches(self, epoch: int) -> list[Turn]:
         """All batches of an epoch, in order; indices are places in the joined data sets."""
         found = [
-            Turn.of([start + i for i in batch], batch.epoch)
+            batch.moved(start)
             for part, share, start in zip(self.parts.values(), self.shares, self.starts.tolist())
             for batch in _stretch(part, share * epoch, share)
         ]

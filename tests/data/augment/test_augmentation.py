@@ -14,8 +14,9 @@ from lexigraft.data.augment.deletion import Deletion
 from lexigraft.data.augment.masking import Masking
 from lexigraft.data.augment.neighbours import Neighbours
 from lexigraft.data.augment.swap import Swap
-from lexigraft.data.batches import EncodedText, Turn
+from lexigraft.data.batches import BucketedBatches, EncodedText, Turn
 from lexigraft.data.encoded import Encoded
+from lexigraft.data.mixed import JoinedTexts
 from lexigraft.vocab.vocabulary import Vocabulary
 
 WORDS = ["<pad>", "<unk>", "<cls>", "<sep>", *(f"w{i}" for i in range(16))]
@@ -140,12 +141,27 @@ def test_what_moves_tokens_away_from_their_tags_is_refused(name):
 def test_training_batches_are_augmented_by_epoch_and_others_are_not():
     encoded = Encoded.of([list(range(4, 12))] * 4)
     data = EncodedText(encoded, np.arange(4), pad_id=0, change=chain("deletion", "swap"))
-    first, second = (data.__getitems__(Turn.of([2, 0], epoch)) for epoch in (0, 1))
+    first, second = (data.__getitems__(Turn([2, 0], epoch)) for epoch in (0, 1))
     assert first["labels"].tolist() == second["labels"].tolist() == [2, 0]
     assert first["input_ids"].tolist() != second["input_ids"].tolist()
     expected = lists(chain("deletion", "swap")(encoded.take([2, 0]), np.array([2, 0]), 0))
     assert [ids[mask].tolist() for ids, mask in zip(first["input_ids"], first["mask"])] == expected
     assert data.__getitems__([2, 0])["input_ids"].tolist() == [list(range(4, 12))] * 2
+
+
+def test_a_text_that_an_epoch_shows_again_is_changed_otherwise():
+    encoded = Encoded.of([list(range(4, 12))] * 4)
+    data = EncodedText(encoded, np.arange(4), pad_id=0, change=chain("swap"))
+    batches = BucketedBatches(encoded.lengths(), 8, seed=0, shown=lambda epoch: np.array([1, 1, 1, 2]))
+    [turn] = batches.batches(0)
+    batch = data.__getitems__(turn)
+    of_one = batch["input_ids"][batch["index"] == 1].tolist()
+    assert len(of_one) == 3
+    assert of_one[0] != of_one[1] != of_one[2]
+    moved = JoinedTexts([data, data]).__getitems__(turn.moved(4))
+    assert torch.equal(moved["input_ids"], batch["input_ids"])
+    sent = pickle.loads(pickle.dumps(turn))
+    assert torch.equal(data.__getitems__(sent)["input_ids"], batch["input_ids"])
 
 
 def test_without_options_there_is_nothing():

@@ -17,7 +17,7 @@ class Tokens:
     """The n tokens of some texts, end to end, as an augmentation sees them; all are `[n]` but `starts`.
 
     `ids` int32; `starts` int64 `[segments + 1]`, where each text, or each of the two of a pair, begins; `texts` int64,
-    the index in the data set of the text that a token is of; `places` int64, where it stands in that text; `movable`
+    what tells the text that a token is of from others; `places` int64, where it stands in that text; `movable`
     bool, whether it may be changed: it is ordinary, and of a text that this augmentation was drawn for.
     """
 
@@ -82,7 +82,7 @@ class Augmented:
     seed: int
 
     def __call__(self, batch: Encoded, index: np.ndarray, epoch: int) -> Encoded:
-        """Some texts, changed as those of that epoch are; `index` int64 `[B]` are their places in the data set.
+        """Some texts, changed as those of that epoch are; `index` int64 `[B]` tells them apart.
 
         Special tokens stay. The change of a text depends on (seed, epoch, its index) and on nothing else of the batch.
         """
