@@ -2,13 +2,16 @@ import csv
 import json
 import math
 import signal
+import subprocess
+import sys
 
 import pytest
 import torch
 from transformers import AutoTokenizer
 
 from lexigraft.embeddings.checkpoint import read_checkpoint
-from tests.fixtures.task import SOURCE, call
+from lexigraft.runs.state import RunState, claimed
+from tests.fixtures.task import MODEL, SOURCE, call
 
 
 def read(folder, name):
@@ -23,12 +26,14 @@ def test_a_run_leaves_everything_that_the_page_on_outputs_promises(trained):
     found = {str(p.relative_to(trained)) for p in trained.rglob("*") if p.is_file()}
     assert found >= {
         "config.yaml", "result.json", "provenance.json", "model.json", "metrics.csv",
-        "checkpoints/best.ckpt", "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt", "status.json",
         "tokenizer/tokenizer.json", "transplant/summary.json", "transplant/provenance.parquet",
         "splits/dev.jsonl.gz", "splits/test.jsonl.gz",
         "figures/learning_curve.png", "figures/confusion_dev.png", "figures/confusion_test.png",
     }  # fmt: skip
     assert not [name for name in found if name.endswith(".tmp")]
+    assert "checkpoints/last.ckpt" not in found
+    assert read(trained, "status.json")["name"] == "finished"
 
 
 def test_a_separable_task_is_learned(trained):
@@ -56,9 +61,10 @@ def test_metrics_csv_holds_the_curve(trained):
     assert all(math.isfinite(h["train_loss"]) for h in history)
 
 
-def test_checkpoints_hold_tensors_and_plain_values_only(trained):
-    assert all(torch.isfinite(w).all() for w in weights(trained).values())
-    assert weights(trained, "last").keys() == weights(trained).keys()
+def test_checkpoints_hold_tensors_and_plain_values_only(train):
+    run = train("trainer.keep_last=true", "trainer.epochs=2")
+    assert all(torch.isfinite(w).all() for w in weights(run).values())
+    assert weights(run, "last").keys() == weights(run).keys()
 
 
 def test_the_tokenizer_opens_in_transformers(trained):
@@ -107,7 +113,7 @@ def test_test_can_be_left_unread(train):
 def test_a_multirun_makes_a_folder_for_each_job(task_overrides, tmp_path):
     code = call("train", "-m", *task_overrides, *SOURCE, f"output_root={tmp_path}", "seed=0,1", "trainer.epochs=1")
     assert code == 0
-    assert sorted(read(p, "provenance.json")["seed"] for p in tmp_path.glob("*/*")) == [0, 1]
+    assert sorted(read(p, "provenance.json")["seed"] for p in tmp_path.glob("runs/*")) == [0, 1]
 
 
 def test_a_loss_that_explodes_ends_with_a_sentence(task_overrides, tmp_path, capsys):
@@ -120,11 +126,15 @@ def test_a_loss_that_explodes_ends_with_a_sentence(task_overrides, tmp_path, cap
     assert "Traceback" not in error
 
 
-def test_missing_data_is_one_sentence_and_leaves_no_folder(task_overrides, tmp_path, capsys):
-    code = call("train", *task_overrides, *SOURCE, f"output_root={tmp_path / 'out'}", "data.train=nowhere.tsv")
+def test_missing_data_is_one_sentence_there_and_in_the_run_s_state(task_overrides, tmp_path, capsys):
+    code = call("train", *task_overrides, *SOURCE, f"output_root={tmp_path}", "data.train=nowhere.tsv")
     assert code == 1
-    assert "nowhere.tsv" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    [run] = tmp_path.glob("runs/*")
+    state = read(run, "status.json")
+    assert (state["name"], state["attempts"]) == ("failed", 1)
+    assert "nowhere.tsv" in state["error"]
+    assert state["error"] in capsys.readouterr().err
+    assert state["traceback"].startswith("Traceback")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +153,7 @@ def test_what_can_be_known_beforehand_costs_no_epoch(task_overrides, task, tmp_p
     out, err = capsys.readouterr()
     assert says in err
     assert "epoch" not in out
-    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob("out/runs/*/config.yaml"))
 
 
 def test_repairs_and_what_was_read_are_printed(task_overrides, task, tmp_path, capsys):
@@ -179,11 +189,87 @@ def test_ctrl_c_keeps_what_was_trained_and_says_where(task_overrides, tmp_path, 
     before = signal.getsignal(signal.SIGINT)
     assert call("train", *task_overrides, *SOURCE, f"output_root={tmp_path}", "trainer.epochs=9") == 130
     out, err = capsys.readouterr()
-    (run,) = tmp_path.glob("*/*")
+    (run,) = tmp_path.glob("runs/*")
     assert f"run folder  {run}, unfinished" in out
     assert err == "interrupted\n"
     assert signal.getsignal(signal.SIGINT) is before
     assert call("predict", str(run), "好书") == 0
+
+
+def test_a_finished_run_is_shown_and_not_done_again(task_overrides, tmp_path, capsys, monkeypatch):
+    line = ["train", *task_overrides, *SOURCE, f"output_root={tmp_path}", "trainer.epochs=1"]
+    assert call(*line) == 0
+    [run] = tmp_path.glob("runs/*")
+    before = (run / "result.json").stat().st_mtime_ns
+    capsys.readouterr()
+    assert call(*line, "trainer.workers=0", "experiment=other", "logger=csv") == 0
+    out = capsys.readouterr().out
+    assert "This run is finished already; rerun=true does it again." in out
+    assert "accuracy" in out
+    assert "epoch" not in out
+    assert "other code" not in out
+    assert (run / "result.json").stat().st_mtime_ns == before
+    provenance = read(run, "provenance.json")
+    provenance["code"]["package_sha256"] = "0" * 64
+    (run / "provenance.json").write_text(json.dumps(provenance))
+    assert call(*line) == 0
+    assert "it was made by other code: package 000000000000" in capsys.readouterr().out
+    assert call(*line, "rerun=true") == 0
+    assert "epoch  1" in capsys.readouterr().out
+    assert (run / "result.json").stat().st_mtime_ns > before
+    assert len(list(tmp_path.glob("runs/*"))) == 1
+
+
+def test_a_killed_run_goes_on_and_ends_with_the_same_bits(trained, task_overrides, tmp_path, capsys, monkeypatch):
+    """SIGKILL in the third epoch, twice; then the curve, the weights and the metrics of a run that was let alone."""
+    line = [sys.executable, "-m", "lexigraft", "train", *task_overrides, *SOURCE, *MODEL, f"output_root={tmp_path}"]
+    kill = (
+        "import os, signal, sys\n"
+        "from lexigraft.training.callbacks import EpochLines\n"
+        "EpochLines.on_train_batch_start = lambda self, trainer, *_: "
+        "trainer.current_epoch == 2 and os.kill(os.getpid(), signal.SIGKILL)\n"
+        "from lexigraft.cli import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    for _ in range(2):
+        killed = subprocess.run([sys.executable, "-c", kill, *line[3:]], capture_output=True, text=True)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr
+    [run] = tmp_path.glob("runs/*")
+    assert RunState.read(run).name == "crashed"
+    assert call(*line[3:]) == 0
+    out = capsys.readouterr().out
+    assert "resumed     after the last epoch of an earlier attempt" in out
+    assert [text[:8] for text in out.splitlines() if text.startswith("epoch")] == ["epoch  3", "epoch  4"]
+    assert all(torch.equal(w, weights(run)[name]) for name, w in weights(trained).items())
+    found, expected = read(run, "result.json"), read(trained, "result.json")
+    for key in ("best", "metrics", "history", "counts"):
+        assert found[key] == expected[key], key
+    assert RunState.read(run).attempts == 3
+
+
+def test_what_other_code_began_is_begun_anew(task_overrides, tmp_path, capsys):
+    line = ["train", *task_overrides, *SOURCE, f"output_root={tmp_path}", "trainer.epochs=1", "trainer.keep_last=true"]
+    assert call(*line) == 0
+    [run] = tmp_path.glob("runs/*")
+    provenance = read(run, "provenance.json")
+    provenance["code"]["package_sha256"] = "0" * 64
+    (run / "provenance.json").write_text(json.dumps(provenance))
+    (run / "result.json").unlink()
+    capsys.readouterr()
+    assert call(*line) == 0
+    out = capsys.readouterr().out
+    assert "an earlier attempt is thrown away, for other code made it: package 000000000000" in out
+    assert "epoch  1" in out
+
+
+def test_a_run_that_another_process_works_on_is_left_alone(task_overrides, tmp_path, capsys):
+    line = ["train", *task_overrides, *SOURCE, f"output_root={tmp_path}", "trainer.epochs=1"]
+    assert call(*line) == 0
+    [run] = tmp_path.glob("runs/*")
+    capsys.readouterr()
+    with claimed(run):
+        assert call(*line) == 1
+    assert f"error: another process works on the run {run}" in capsys.readouterr().err
 
 
 def test_a_backbone_needs_a_checkpoint(task_overrides, tmp_path, capsys):
@@ -207,7 +293,6 @@ def test_settings_that_an_optimizer_refuses(task_overrides, tmp_path, capsys):
     overrides = ["optimizer.betas=[2,3]", f"output_root={tmp_path / 'out'}"]
     assert call("train", *task_overrides, *SOURCE, *overrides) == 1
     assert "error: optimizer torch.optim.AdamW: Invalid beta parameter" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
 
 
 def test_training_the_used_rows_alone_comes_to_the_same(train, checkpoints):

@@ -1,21 +1,40 @@
 import json
+from pathlib import Path
 
 import pytest
 
 from lexigraft.runs.folder import RunFolder, read_json, require_writable, write_json, write_text
 
-
-def test_two_runs_of_one_config_get_two_folders(tmp_path):
-    first = RunFolder.create(tmp_path, "exp", "seed: 0\n")
-    second = RunFolder.create(tmp_path, "exp", "seed: 0\n")
-    assert first.path != second.path
-    assert first.path.parent == tmp_path / "exp"
-    assert first.config.read_text() == "seed: 0\n"
+VALUES = {"seed": 0, "data": {"name": "x", "root": "a"}, "output_root": "outputs", "experiment": "exp"}
 
 
-def test_other_configs_have_other_hashes(tmp_path):
-    names = {RunFolder.create(tmp_path, "exp", f"seed: {i}\n").path.name.split("-")[2] for i in range(3)}
-    assert len(names) == 3
+def test_a_run_s_folder_is_named_by_what_decides_its_result(tmp_path):
+    run = RunFolder.of(VALUES)
+    assert run.path.parent == Path("outputs/runs")
+    other = RunFolder.of({**VALUES, "experiment": "other", "output_root": str(tmp_path)})
+    assert other.path == tmp_path / "runs" / run.path.name
+    assert RunFolder.of({**VALUES, "seed": 1}).path != run.path
+
+
+def test_beginning_again_keeps_what_is_there_and_clearing_does_not(tmp_path):
+    run = RunFolder(tmp_path / "run")
+    run.begin("seed: 0\n")
+    run.last.write_text("x")
+    for name in ("status.json", "run.lock", "log.txt", "result.json"):
+        (run.path / name).write_text("{}")
+    run.begin("seed: 0\n")
+    assert run.last.read_text() == "x"
+    assert run.config.read_text() == "seed: 0\n"
+    run.clear()
+    assert sorted(path.name for path in run.path.iterdir()) == ["log.txt", "run.lock", "status.json"]
+
+
+@pytest.mark.parametrize(("content", "finished"), [('{"status": "finished"}', True), ('{"status": "pruned"}', False)])
+def test_a_run_is_finished_by_its_result(tmp_path, content, finished):
+    run = RunFolder(tmp_path)
+    assert run.finished_result() is None
+    run.result.write_text(content)
+    assert (run.finished_result() is not None) == finished
 
 
 def test_opening_a_folder_that_is_no_run_says_what_is_missing(tmp_path):
@@ -33,8 +52,6 @@ def test_a_root_that_cannot_be_written_is_a_sentence_and_nothing_is_made(tmp_pat
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(ValueError, match=f"{tmp_path} is read-only for this user; give another folder"):
         require_writable(tmp_path, "output_root")
-    with pytest.raises(ValueError, match="no run folder can be made in output_root="):
-        RunFolder.create(file, "exp", "seed: 0\n")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", ""])

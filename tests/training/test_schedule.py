@@ -14,6 +14,7 @@ from lexigraft.training.schedule import (
     Polynomial,
     Stepwise,
     scale_base_rates,
+    step_plateaus,
 )
 
 
@@ -214,6 +215,9 @@ class Module(pl.LightningModule):
 
     def validation_step(self, batch, batch_idx):
         self.log("dev/loss", torch.tensor(1.0))
+
+    def on_train_epoch_end(self):
+        step_plateaus(self.trainer.lr_scheduler_configs, self.trainer.callback_metrics)
 
     def configure_optimizers(self):
         optimizer = torch.optim.SGD(self.parameters(), lr=1.0)

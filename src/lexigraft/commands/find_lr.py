@@ -12,13 +12,14 @@ from rich.table import Table
 
 from lexigraft.commands.preparing import Clock, prepare
 from lexigraft.evaluation.plots import plot_lr_curve
-from lexigraft.runs.folder import write_json, write_text
+from lexigraft.runs.folder import require_writable, write_json, write_text
 from lexigraft.training.lr_finder import RateCurve, find_lr
 
 
 def run(cfg: DictConfig, steps: int = 200, first: float = 1e-7, last: float = 10.0) -> float | None:
     """Print the rates that the test suggests for `optimizer.lr`, leave its curve in a folder; the safe one of them."""
     console = Console(soft_wrap=True, highlight=False)
+    require_writable(Path(cfg.output_root), "output_root")
     prepared = prepare(_without_schedule(cfg), console, Clock())
     curve = find_lr(
         prepared.module,

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +31,6 @@ from lexigraft.evaluation.tables import data_text, lost_text, source_text, warni
 from lexigraft.evaluation.transplant_report import TransplantReport
 from lexigraft.models.active import activate
 from lexigraft.models.classifier import Head
-from lexigraft.runs.folder import require_writable
 from lexigraft.tasks.task import Task
 from lexigraft.tasks.texts import texts_of
 from lexigraft.training.finetune.transfer import new_rows
@@ -90,7 +88,6 @@ def prepare(cfg: DictConfig, console: Console, clock: Clock) -> Prepared:
     """Read, transplant, encode and build what the config names; says on the console what was found."""
     torch.set_num_threads(cfg.hardware.threads)
     recipe, teaching = _recipe(cfg), build.teaching(cfg.teacher)
-    require_writable(Path(cfg.output_root), "output_root")
     if slow := slow_precision(cfg.hardware.precision, cfg.hardware.accelerator):
         console.print(warning_text(slow))
     if known := build.monitors(cfg.task):

@@ -11,23 +11,50 @@ from lexigraft.commands.preparing import Clock, Prepared, prepare
 from lexigraft.data.save import save_splits
 from lexigraft.data.text_data import TextData
 from lexigraft.evaluation.plots import plot_confusion, plot_curve
-from lexigraft.evaluation.tables import result_table
-from lexigraft.runs.folder import RunFolder, write_json
-from lexigraft.runs.manifest import manifest
+from lexigraft.evaluation.tables import result_table, warning_text
+from lexigraft.runs.folder import RunFolder, read_json, require_writable, write_json
+from lexigraft.runs.manifest import manifest, package_sha256
+from lexigraft.runs.state import claimed
 from lexigraft.tasks.inference import predictions
 from lexigraft.training.fit import Fitted, fit
 from lexigraft.training.profile import StepProfiler
 
 
-def run(cfg: DictConfig) -> float:
-    """Train once and leave a run folder; the best dev value of the monitored metric."""
-    console, clock = Console(soft_wrap=True, highlight=False), Clock()
+def run(cfg: DictConfig) -> float | None:
+    """Train once and leave a run folder; the best dev value of the monitored metric.
+
+    A finished run is not done again, unless `cfg.rerun`; one that ended before goes on after its last whole epoch.
+    """
+    console = Console(soft_wrap=True, highlight=False)
+    require_writable(Path(cfg.output_root), "output_root")
+    folder = RunFolder.of(OmegaConf.to_container(cfg))  # type: ignore[arg-type]  # its keys are names
+    with claimed(folder.path):
+        if cfg.rerun:
+            folder.clear()
+        result = folder.finished_result()
+        if result is None:
+            result = _work(cfg, folder, console)
+        else:
+            console.print("This run is finished already; rerun=true does it again.", markup=False)
+            if told := _other_code(folder):
+                console.print(warning_text(f"it was made by other code: {told}"))
+    _print(result, console)
+    console.print(f"run folder  {folder.path}", markup=False)
+    value: float | None = result["best"]["value"]
+    return value
+
+
+def _work(cfg: DictConfig, folder: RunFolder, console: Console) -> dict[str, Any]:
+    """Everything from data to `result.json`, and its content."""
+    clock = Clock()
     prepared = prepare(cfg, console, clock)
-    folder = _open_folder(cfg, prepared)
+    _begin(cfg, prepared, folder, console)
     try:
         fitted = _train(cfg, prepared, folder, console)
     except KeyboardInterrupt:
-        console.print(f"run folder  {folder.path}, unfinished: it holds what the epochs so far left", markup=False)
+        console.print(
+            f"run folder  {folder.path}, unfinished: the same line goes on after its last epoch", markup=False
+        )
         raise
     clock.lap("train")
     prepared.module.finish()
@@ -55,11 +82,28 @@ def run(cfg: DictConfig) -> float:
         "seconds": clock.seconds,
     }
     write_json(folder.result, result)
-    for task in prepared.parts:
-        own = {name: of for name, of in metrics.items() if name.partition("/")[2] == (task if task != "main" else "")}
+    if not cfg.trainer.keep_last:
+        folder.last.unlink(missing_ok=True)
+    return result
+
+
+def _print(result: dict[str, Any], console: Console) -> None:
+    """A table for each task."""
+    names = {split.partition("/")[2] for split in result["metrics"]}
+    for task in sorted(names):
+        own = {split: of for split, of in result["metrics"].items() if split.partition("/")[2] == task}
         console.print(result_table({"metrics": own}))
-    console.print(f"run folder  {folder.path}")
-    return fitted.best["value"]
+
+
+def _other_code(folder: RunFolder) -> str | None:
+    """Which code an earlier attempt was made by, if it was not this one."""
+    if not folder.provenance.is_file():
+        return None
+    code = read_json(folder.provenance)["code"]
+    if code["package_sha256"] == package_sha256():
+        return None
+    commit = f", commit {code['git_commit'][:12]}" if code.get("git_commit") else ""
+    return f"package {code['package_sha256'][:12]}{commit}, and not {package_sha256()[:12]}"
 
 
 def _train(cfg: DictConfig, prepared: Prepared, folder: RunFolder, console: Console) -> Fitted:
@@ -86,12 +130,18 @@ def _train(cfg: DictConfig, prepared: Prepared, folder: RunFolder, console: Cons
     )
 
 
-def _open_folder(cfg: DictConfig, prepared: Prepared) -> RunFolder:
-    """A new run folder with all that is known before training."""
+def _begin(cfg: DictConfig, prepared: Prepared, folder: RunFolder, console: Console) -> None:
+    """Fill the run folder with all that is known before training; keep what an earlier attempt of this code left."""
+    if folder.last.is_file():
+        if told := _other_code(folder):
+            console.print(warning_text(f"an earlier attempt is thrown away, for other code made it: {told}"))
+            folder.clear()
+        else:
+            console.print("resumed     after the last epoch of an earlier attempt", markup=False)
     report = prepared.report
     tokenizer = report.transplanted.matrix.tokenizer
     assert tokenizer is not None
-    folder = RunFolder.create(Path(cfg.output_root), cfg.experiment, OmegaConf.to_yaml(cfg))
+    folder.begin(OmegaConf.to_yaml(cfg))
     write_json(folder.model, prepared.spec)
     tokenizer.save(folder.tokenizer)
     for name, part in prepared.parts.items():
@@ -109,7 +159,6 @@ def _open_folder(cfg: DictConfig, prepared: Prepared) -> RunFolder:
             target={"tokens": len(tokenizer.vocabulary), "sha256": tokenizer.vocabulary.fingerprint()},
         ),
     )
-    return folder
 
 
 def _fingerprints(data: TextData) -> dict[str, Any]:

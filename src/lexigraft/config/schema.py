@@ -56,6 +56,7 @@ class Trainer(Closed):
     workers: Annotated[int, Field(strict=True, ge=0)]
     progress: Switch
     profile: Switch
+    keep_last: Switch
 
 
 @dataclass
@@ -121,6 +122,7 @@ class TrainConfig(Closed):
     output_root: Text
     seed: Seed
     test: Switch
+    rerun: Switch
     trainer: Trainer
 
 

@@ -1,14 +1,19 @@
-"""A run's folder: outputs/<experiment>/<id>/. Everything that evaluation needs later lies inside."""
+"""A run's folder: outputs/runs/<id>/. Everything that evaluation needs later lies inside."""
 
-import hashlib
 import json
 import os
-import time
+import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+
+from lexigraft.runs.identity import run_id
+
+# What `runs/state.py` and the pool of a study keep in it, whatever becomes of the run.
+STATUS, LOCK, LOG = "status.json", "run.lock", "log.txt"
 
 
 @dataclass(frozen=True)
@@ -18,25 +23,30 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, root: Path, experiment: str, config_yaml: str) -> "RunFolder":
-        """A new folder `<root>/<experiment>/<time>-<hash of the config>`, the resolved config written into it."""
-        digest = hashlib.sha256(config_yaml.encode()).hexdigest()[:8]
-        name = f"{time.strftime('%Y%m%d-%H%M%S')}-{digest}"
-        for attempt in range(1000):
-            path = root / experiment / (name if attempt == 0 else f"{name}-{attempt}")
-            try:
-                path.mkdir(parents=True)
-            except FileExistsError:
-                continue
-            except OSError as error:
-                raise ValueError(f"no run folder can be made in output_root={root}: {error}") from error
-            break
-        run = cls(path)
-        run.checkpoints.mkdir()
-        run.transplant.mkdir()
-        run.figures.mkdir()
-        write_text(run.config, config_yaml)
-        return run
+    def of(cls, values: Mapping[str, Any]) -> "RunFolder":
+        """The folder of the run with this resolved config, whether it is there or not."""
+        return cls(Path(values["output_root"]) / "runs" / run_id(values))
+
+    def begin(self, config_yaml: str) -> None:
+        """Make the folders and write the config; what an earlier attempt left stays."""
+        for folder in (self.path, self.checkpoints, self.transplant, self.figures, self.predictions):
+            folder.mkdir(parents=True, exist_ok=True)
+        write_text(self.config, config_yaml)
+
+    def clear(self) -> None:
+        """Take away what earlier attempts left, but for the log and who works on it."""
+        for path in self.path.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name not in (STATUS, LOCK, LOG):
+                path.unlink()
+
+    def finished_result(self) -> dict[str, Any] | None:
+        """`result.json` of a finished run, else None."""
+        if not self.result.is_file():
+            return None
+        result = read_json(self.result)
+        return result if result.get("status") == "finished" else None
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -46,7 +56,7 @@ class RunFolder:
             if not needed.is_file():
                 raise FileNotFoundError(
                     f"{path} is not a finished run: it has no {needed.relative_to(path)}; give the folder that "
-                    "`lexigraft train` printed, outputs/<experiment>/<id>"
+                    "`lexigraft train` printed, outputs/runs/<id>"
                 )
         return run
 
@@ -80,6 +90,15 @@ class RunFolder:
     @property
     def best(self) -> Path:
         return self.checkpoints / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        """All that is needed to go on after the last epoch; taken away at the end."""
+        return self.checkpoints / "last.ckpt"
+
+    @property
+    def predictions(self) -> Path:
+        return self.path / "predictions"
 
     @property
     def tokenizer(self) -> Path:

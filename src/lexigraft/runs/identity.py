@@ -9,11 +9,13 @@ from typing import Any
 # `data.root` says where files lie and not which; what they hold is fingerprinted in provenance.json.
 IRRELEVANT = (
     ("experiment",),
+    ("rerun",),
     ("output_root",),
     ("logger",),
     ("data", "root"),
     ("trainer", "progress"),
     ("trainer", "profile"),
+    ("trainer", "keep_last"),
     ("trainer", "workers"),
     ("hardware", "accelerator"),
     ("hardware", "threads"),

@@ -6,12 +6,14 @@ import platform
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
 
+_PACKAGE = Path(__file__).resolve().parents[1]
 PACKAGES = (
     "lexigraft", "torch", "pytorch-lightning", "transformers", "tokenizers", "datasets", "torchmetrics",
     "hydra-core", "omegaconf", "numpy", "safetensors", "jieba", "snownlp", "gensim",
@@ -49,13 +51,19 @@ def _versions() -> dict[str, str]:
     return installed
 
 
-def _code() -> dict[str, Any]:
-    """SHA-256 of the package's source files; in a checkout also the commit and the uncommitted changes."""
-    package = Path(__file__).resolve().parents[1]
+@cache
+def package_sha256() -> str:
+    """SHA-256 of the package's source files, as they were when this process first asked."""
     digest = hashlib.sha256()
-    for file in sorted(package.rglob("*.py")):
-        digest.update(str(file.relative_to(package)).encode() + file.read_bytes())
-    found: dict[str, Any] = {"package_sha256": digest.hexdigest()}
+    for file in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(str(file.relative_to(_PACKAGE)).encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+def _code() -> dict[str, Any]:
+    """The package's hash; in a checkout also the commit and the uncommitted changes."""
+    package = _PACKAGE
+    found: dict[str, Any] = {"package_sha256": package_sha256()}
     if _git(package, "ls-files", "--error-unmatch", str(Path(__file__).resolve())) is not None:
         found["git_commit"] = (_git(package, "rev-parse", "HEAD") or "").strip()
         found["git_diff"] = _git(package, "diff", "HEAD", "--", ":/src", ":/conf", ":/pyproject.toml") or ""

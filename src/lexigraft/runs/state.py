@@ -12,15 +12,14 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from lexigraft.runs.folder import read_json, write_json
+from lexigraft.config.errors import innermost
+from lexigraft.runs.folder import LOCK, STATUS, read_json, write_json
 
 # "running" of a folder that nobody holds was killed; `RunState.read` says "crashed" then.
 Name = Literal["new", "running", "crashed", "interrupted", "failed", "pruned", "finished"]
-FINAL = ("finished", "pruned")
-STATUS, LOCK = "status.json", "run.lock"
 
 
-class InUse(Exception):
+class InUse(ValueError):
     """Another process works on the run."""
 
 
@@ -69,23 +68,23 @@ def held(folder: Path) -> bool:
 
 
 @contextmanager
-def claimed(folder: Path, again: bool = False) -> Iterator[RunState]:
+def claimed(folder: Path) -> Iterator[RunState]:
     """Work on a run alone; yields its state before, and writes down how the work ended.
 
-    A run whose state is one of `FINAL` is left as it is, unless `again`. An error passes through, and is in
-    `status.json` before; so is Ctrl-C, as "interrupted". Otherwise the state becomes "finished", or the one of `FINAL`
-    that was written meanwhile. `InUse` if another process holds the run.
+    An error passes through, and is in `status.json` before; so is Ctrl-C, as "interrupted". Otherwise the state becomes
+    "finished", or "pruned" where that was written meanwhile. `InUse` if another process holds the run.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
         lock = FileLock(folder / LOCK).acquire(timeout=_PATIENCE)
     except Timeout as error:
-        raise InUse(f"another process works on {folder}") from error
+        raise InUse(
+            f"another process works on the run {folder}: wait for its end, or change the config or output_root"
+        ) from error
     with lock:
         before = RunState.of_file(folder)
-        if before.name in FINAL and not again:
-            yield before
-            return
+        if before.name == "running":
+            before = replace(before, name="crashed")
         now = RunState("running", before.attempts + 1, time.time(), host=socket.gethostname(), pid=os.getpid())
         now.write(folder)
         try:
@@ -93,9 +92,10 @@ def claimed(folder: Path, again: bool = False) -> Iterator[RunState]:
         except BaseException as error:
             name: Name = "failed" if isinstance(error, Exception) else "interrupted"
             told = "".join(traceback.format_exception(error))
-            replace(now, name=name, ended=time.time(), error=str(error) or repr(error), traceback=told).write(folder)
+            sentence = str(innermost(error)) or repr(error)
+            replace(now, name=name, ended=time.time(), error=sentence, traceback=told).write(folder)
             raise
-        if RunState.of_file(folder).name not in FINAL:
+        if RunState.of_file(folder).name == "running":
             replace(now, name="finished", ended=time.time()).write(folder)
 
 

@@ -1,33 +1,19 @@
-"""What happens beside training: checkpoints, early stopping, one line an epoch, a stop at the first NaN."""
+"""What happens beside training: early stopping, one line an epoch, a stop at the first NaN."""
 
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
-from rich import get_console
+from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from rich.console import Console
 
 from lexigraft.evaluation.metrics import LOWER_IS_BETTER
 
 
-def callbacks(checkpoints: Path, *, monitor: str, patience: int | None, bar: bool, console: Console) -> list[Callback]:
-    """The callbacks of a run. `monitor` is a dev metric; `patience` in epochs, None: never stop early."""
+def callbacks(*, monitor: str, patience: int | None, bar: bool) -> list[Callback]:
+    """What may end a run early, and the bar; `monitor` is a dev metric, `patience` in epochs, None: never."""
     mode = "min" if monitor in LOWER_IS_BETTER else "max"
-    found: list[Callback] = [
-        ModelCheckpoint(
-            dirpath=checkpoints,
-            filename="best",
-            monitor=f"dev/{monitor}",
-            mode=mode,
-            save_last=True,
-            enable_version_counter=False,
-        ),
-        StopAtNaN(),
-        # The bar lives on rich's own console, which alone knows how to print above it.
-        EpochLines(get_console() if bar else console),
-    ]
+    found: list[Callback] = [StopAtNaN()]
     if patience is not None:
         found.append(EarlyStopping(f"dev/{monitor}", patience=patience, mode=mode, check_finite=False))
     if bar:
@@ -56,6 +42,12 @@ class EpochLines(Callback):
         self.history: list[dict[str, float]] = []
         self._console = console
         self._losses: list[torch.Tensor] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"history": self.history}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.history = state_dict["history"]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -1,7 +1,6 @@
 """Runs Lightning's trainer on a module and leaves the best weights in it."""
 
 import logging
-import math
 import signal
 import warnings
 from collections.abc import Iterator, Sequence
@@ -12,12 +11,14 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, ModelCheckpoint
+from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.profilers import Profiler
+from rich import get_console
 from rich.console import Console
 
-from lexigraft.training.callbacks import LOWER_IS_BETTER, EpochLines, callbacks
+from lexigraft.training.callbacks import EpochLines, callbacks
+from lexigraft.training.checkpoints import BEST, LAST, Checkpoints, keep_weights_alone
 from lexigraft.training.hardware import Compile, chosen_precision, compile_in_place
 from lexigraft.training.module import SupervisedModule
 
@@ -55,11 +56,14 @@ def fit(
 ) -> Fitted:
     """Train, then load the checkpoint with the best dev `monitor` into the module.
 
-    `ValueError` when the loss stops being finite; `KeyboardInterrupt` for Ctrl-C, with the finished epochs' checkpoints
-    in place.
+    Where `checkpoints` holds that of an epoch, training goes on after it. `ValueError` when the loss stops being
+    finite; `KeyboardInterrupt` for Ctrl-C, with the finished epochs' checkpoints in place.
     """
-    beside = callbacks(checkpoints, monitor=monitor, patience=patience, bar=bar, console=console)
+    # The bar lives on rich's own console, which alone knows how to print above it.
+    saver, lines = Checkpoints(checkpoints, monitor), EpochLines(get_console() if bar else console)
+    beside = [lines, *callbacks(monitor=monitor, patience=patience, bar=bar), saver]
     beside += [averaging] if averaging is not None else []
+    last = checkpoints / LAST
     with quiet_lightning():
         trainer = pl.Trainer(
             accelerator=accelerator,
@@ -81,20 +85,10 @@ def fit(
         )
         compile_in_place(module.model.encoder, compile, accelerator)
         with _interrupts(trainer):
-            trainer.fit(module, datamodule=batches)
-    history = next(c for c in beside if isinstance(c, EpochLines)).history
-    best = _best(history, monitor)
-    saver = next(c for c in beside if isinstance(c, ModelCheckpoint))
-    state = torch.load(saver.best_model_path, map_location="cpu", weights_only=True)["state_dict"]
-    module.load_state_dict(state)
-    return Fitted(best, history, trainer.strategy.root_device, str(trainer.precision))
-
-
-def _best(history: list[dict[str, float]], monitor: str) -> dict[str, Any]:
-    key = f"dev_{monitor}"
-    sign = -1 if monitor in LOWER_IS_BETTER else 1
-    row = max(history, key=lambda r: sign * r.get(key, -sign * math.inf))
-    return {"epoch": row["epoch"], "step": row["step"], "value": row.get(key)}
+            trainer.fit(module, datamodule=batches, ckpt_path=last if last.is_file() else None, weights_only=True)
+    assert saver.best is not None, "an epoch has been trained"
+    module.load_state_dict(keep_weights_alone(checkpoints / BEST))
+    return Fitted(saver.best, lines.history, trainer.strategy.root_device, str(trainer.precision))
 
 
 # What Lightning warns of although it is meant: loaders in this process, and loggers that write into the run folder.

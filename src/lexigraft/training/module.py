@@ -17,7 +17,7 @@ from lexigraft.training.finetune.rates import optimizer_groups, rescale, scale_r
 from lexigraft.training.optimizers import unscaled_by_trainer
 from lexigraft.training.regularise.regulariser import Regulariser
 from lexigraft.training.row_wise import why_not
-from lexigraft.training.schedule import Schedule
+from lexigraft.training.schedule import Schedule, step_plateaus
 from lexigraft.training.step import Step
 from lexigraft.training.strategy import Strategy
 
@@ -52,6 +52,9 @@ class SupervisedModule(pl.LightningModule):
         self._finetune.apply(self.model, self.current_epoch)
         schedulers = [config.scheduler for config in self.trainer.lr_scheduler_configs]
         rescale(self.trainer.optimizers[0], schedulers, self._finetune, self.model, self.current_epoch)
+
+    def on_train_epoch_end(self) -> None:
+        step_plateaus(self.trainer.lr_scheduler_configs, self.trainer.callback_metrics)
 
     def finish(self) -> None:
         """Leave a plain network: all rows in the embedding, adapters merged."""

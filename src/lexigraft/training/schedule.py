@@ -4,14 +4,18 @@ The factor multiplies `base_lrs` anew in each step, so base rates may be changed
 """
 
 import math
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from pytorch_lightning.utilities.types import LRSchedulerConfig
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from lexigraft.evaluation.metrics import LOWER_IS_BETTER
+
+NEVER = sys.maxsize  # the frequency of a schedule that `step_plateaus` steps and Lightning only saves
 
 
 @dataclass(frozen=True)
@@ -177,7 +181,9 @@ class Plateau(Schedule):
             each_step["scheduler"], self.final, mode=mode, factor=self.factor, patience=self.patience,
             threshold=self.threshold, threshold_mode="abs",
         )  # fmt: skip
-        return [each_step, {"scheduler": plateau, "interval": "epoch", "monitor": f"dev/{self.monitor}"}]
+        # Lightning would look at the epoch's metric after the checkpoint was written, and a resumed run never would.
+        own = {"interval": "epoch", "frequency": NEVER, "monitor": f"dev/{self.monitor}"}
+        return [each_step, {"scheduler": plateau, **own}]
 
 
 class _BaseOnPlateau(ReduceLROnPlateau):
@@ -194,6 +200,13 @@ class _BaseOnPlateau(ReduceLROnPlateau):
 
     def state_dict(self) -> dict[str, Any]:
         return {key: value for key, value in super().state_dict().items() if key != "_steps"}
+
+
+def step_plateaus(schedules: Iterable[LRSchedulerConfig], metrics: Mapping[str, Any]) -> None:
+    """Show the schedules that watch a metric its value after an epoch, once."""
+    for each in schedules:
+        if isinstance(each.scheduler, ReduceLROnPlateau):
+            each.scheduler.step(float(metrics[str(each.monitor)]))
 
 
 def scale_base_rates(schedule: LRScheduler, ratios: Sequence[float]) -> None:

@@ -18,7 +18,14 @@ def run_of(train):
     """A function that trains the tiny task with a Transformer and a constant rate; the loss falls in every epoch."""
 
     def run(*overrides):
-        return train(*overrides, "scheduler=constant", "trainer.monitor=loss", "test=false", model=TRANSFORMER)
+        return train(
+            *overrides,
+            "scheduler=constant",
+            "trainer.monitor=loss",
+            "test=false",
+            "trainer.keep_last=true",
+            model=TRANSFORMER,
+        )
 
     return run
 
