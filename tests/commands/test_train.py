@@ -29,6 +29,7 @@ def test_a_run_leaves_everything_that_the_page_on_outputs_promises(trained):
         "checkpoints/best.ckpt", "status.json",
         "tokenizer/tokenizer.json", "transplant/summary.json", "transplant/provenance.parquet",
         "splits/dev.jsonl.gz", "splits/test.jsonl.gz",
+        "predictions/dev.parquet", "predictions/test.parquet",
         "figures/learning_curve.png", "figures/confusion_dev.png", "figures/confusion_test.png",
     }  # fmt: skip
     assert not [name for name in found if name.endswith(".tmp")]

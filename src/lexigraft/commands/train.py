@@ -14,6 +14,7 @@ from lexigraft.evaluation.plots import plot_confusion, plot_curve
 from lexigraft.evaluation.tables import result_table, warning_text
 from lexigraft.runs.folder import RunFolder, read_json, require_writable, write_json
 from lexigraft.runs.manifest import manifest, package_sha256
+from lexigraft.runs.predictions import save_predictions, told
 from lexigraft.runs.state import claimed
 from lexigraft.tasks.inference import predictions
 from lexigraft.training.fit import Fitted, fit
@@ -59,15 +60,7 @@ def _work(cfg: DictConfig, folder: RunFolder, console: Console) -> dict[str, Any
     clock.lap("train")
     prepared.module.finish()
 
-    metrics = {}
-    for task, part in prepared.parts.items():
-        for split in ("dev", "test") if cfg.test else ("dev",):
-            name = split if task == "main" else f"{split}/{task}"
-            loader = prepared.batches.eval_loader(split, task)
-            metrics[name] = part.task.evaluate(*predictions(prepared.module.model, part.task, loader, fitted.device))
-            if "confusion" in metrics[name]:
-                figure = folder.figures / f"confusion_{name.replace('/', '_')}.png"
-                plot_confusion(metrics[name]["confusion"], part.task.classes, figure)
+    metrics = _measure(prepared, folder, fitted, test=cfg.test)
     plot_curve(fitted.history, folder.figures / "learning_curve.png", prepared.monitor)
     clock.lap("evaluate")
     result = {
@@ -85,6 +78,25 @@ def _work(cfg: DictConfig, folder: RunFolder, console: Console) -> dict[str, Any
     if not cfg.trainer.keep_last:
         folder.last.unlink(missing_ok=True)
     return result
+
+
+def _measure(prepared: Prepared, folder: RunFolder, fitted: Fitted, test: bool) -> dict[str, Any]:
+    """Metrics by split, those of further tasks as "<split>/<task>"; keeps what was said of each text, and figures."""
+    found: dict[str, Any] = {}
+    for name, part in prepared.parts.items():
+        task, cut_off = part.task, getattr(part.task, "threshold", 0.5)
+        for split in ("dev", "test") if test else ("dev",):
+            key = split if name == "main" else f"{split}/{name}"
+            file = key.replace("/", "_")
+            loader = prepared.batches.eval_loader(split, name)
+            scores, labels, lengths = predictions(prepared.module.model, task, loader, fitted.device)
+            metrics = found[key] = task.evaluate(scores, labels, lengths)
+            of_split = part.data.splits()[split]
+            said = told(task.kind, task.classes, of_split, part.encoded[split], scores, cut_off)
+            save_predictions(folder.predictions / f"{file}.parquet", said)
+            if "confusion" in metrics:
+                plot_confusion(metrics["confusion"], task.classes, folder.figures / f"confusion_{file}.png")
+    return found
 
 
 def _print(result: dict[str, Any], console: Console) -> None:

@@ -16,7 +16,7 @@ import torch
 _PACKAGE = Path(__file__).resolve().parents[1]
 PACKAGES = (
     "lexigraft", "torch", "pytorch-lightning", "transformers", "tokenizers", "datasets", "torchmetrics",
-    "hydra-core", "omegaconf", "numpy", "safetensors", "jieba", "snownlp", "gensim",
+    "hydra-core", "omegaconf", "numpy", "pyarrow", "safetensors", "jieba", "snownlp", "gensim",
 )  # fmt: skip
 
 
