@@ -185,8 +185,7 @@ def test_ctrl_c_keeps_what_was_trained_and_says_where(task_overrides, tmp_path, 
         if trainer.current_epoch == 1:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(EpochLines, "on_train_batch_end", interrupted)
-    monkeypatch.setattr(EpochLines, "on_validation_end", lambda *_: None)
+    monkeypatch.setattr(EpochLines, "on_train_batch_start", interrupted)
     before = signal.getsignal(signal.SIGINT)
     assert call("train", *task_overrides, *SOURCE, f"output_root={tmp_path}", "trainer.epochs=9") == 130
     out, err = capsys.readouterr()

@@ -1,9 +1,13 @@
 """`lexigraft train`: matrix, transplant, training, evaluation, run folder."""
 
+import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
 from lexigraft import build
@@ -15,9 +19,10 @@ from lexigraft.evaluation.tables import result_table, warning_text
 from lexigraft.runs.folder import RunFolder, read_json, require_writable, write_json
 from lexigraft.runs.manifest import manifest, package_sha256
 from lexigraft.runs.predictions import save_predictions, told
-from lexigraft.runs.state import claimed
+from lexigraft.runs.state import RunState, claimed
 from lexigraft.tasks.inference import predictions
 from lexigraft.training.fit import Fitted, fit
+from lexigraft.training.loggers import finish
 from lexigraft.training.profile import StepProfiler
 
 
@@ -50,21 +55,19 @@ def _work(cfg: DictConfig, folder: RunFolder, console: Console) -> dict[str, Any
     clock = Clock()
     prepared = prepare(cfg, console, clock)
     _begin(cfg, prepared, folder, console)
+    loggers = build.loggers(cfg.logger, folder, cfg)
     try:
-        fitted = _train(cfg, prepared, folder, console)
+        fitted = _train(cfg, prepared, folder, loggers, console)
     except KeyboardInterrupt:
-        console.print(
-            f"run folder  {folder.path}, unfinished: the same line goes on after its last epoch", markup=False
-        )
+        console.print(f"run folder  {folder.path}, unfinished: the same line goes on from here", markup=False)
         raise
     clock.lap("train")
     prepared.module.finish()
-
-    metrics = _measure(prepared, folder, fitted, test=cfg.test)
+    metrics = {} if fitted.pruned else _measure(prepared, folder, fitted, test=cfg.test)
     plot_curve(fitted.history, folder.figures / "learning_curve.png", prepared.monitor)
     clock.lap("evaluate")
     result = {
-        "status": "finished",
+        "status": "pruned" if fitted.pruned else "finished",
         "monitor": prepared.monitor,
         "best": fitted.best,
         "metrics": metrics,
@@ -75,7 +78,10 @@ def _work(cfg: DictConfig, folder: RunFolder, console: Console) -> dict[str, Any
         "seconds": clock.seconds,
     }
     write_json(folder.result, result)
-    if not cfg.trainer.keep_last:
+    finish(loggers, result)
+    if fitted.pruned:
+        replace(RunState.of_file(folder.path), name="pruned", ended=time.time()).write(folder.path)
+    elif not cfg.trainer.keep_last:
         folder.last.unlink(missing_ok=True)
     return result
 
@@ -118,13 +124,15 @@ def _other_code(folder: RunFolder) -> str | None:
     return f"package {code['package_sha256'][:12]}{commit}, and not {package_sha256()[:12]}"
 
 
-def _train(cfg: DictConfig, prepared: Prepared, folder: RunFolder, console: Console) -> Fitted:
+def _train(
+    cfg: DictConfig, prepared: Prepared, folder: RunFolder, loggers: Sequence[Logger], console: Console
+) -> Fitted:
     trainer, hardware = cfg.trainer, cfg.hardware
     return fit(
         prepared.module,
         prepared.batches,
         checkpoints=folder.checkpoints,
-        loggers=build.loggers(cfg.logger, folder, cfg),
+        loggers=loggers,
         console=console,
         epochs=trainer.epochs,
         monitor=prepared.monitor,

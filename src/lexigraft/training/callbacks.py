@@ -8,6 +8,7 @@ from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
 from rich.console import Console
 
 from lexigraft.evaluation.metrics import LOWER_IS_BETTER
+from lexigraft.runs.fingerprint import fingerprint
 
 
 def callbacks(*, monitor: str, patience: int | None, bar: bool) -> list[Callback]:
@@ -36,10 +37,13 @@ class StopAtNaN(Callback):
 
 
 class EpochLines(Callback):
-    """Prints one line after each epoch and keeps the history `[{epoch, step, train_loss, dev metrics}]`."""
+    """Prints one line after each epoch and keeps the history `[{epoch, step, train_loss, dev metrics, weights}]`.
+
+    `weights` is the fingerprint of all weights after the epoch, by which two runs can be compared.
+    """
 
     def __init__(self, console: Console) -> None:
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
         self._console = console
         self._losses: list[torch.Tensor] = []
 
@@ -58,7 +62,7 @@ class EpochLines(Callback):
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.sanity_checking or not self._losses:
             return
-        row = {
+        row: dict[str, Any] = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
             "train_loss": torch.stack(self._losses).mean().item(),
@@ -70,3 +74,6 @@ class EpochLines(Callback):
         self.history.append(row)
         rest = "  ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k not in ("epoch", "step"))
         self._console.print(f"epoch {row['epoch']:>2}  step {row['step']:>6}  {rest}", highlight=False, soft_wrap=True)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self.history[-1]["weights"] = fingerprint(module.state_dict())

@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from lexigraft.evaluation.metrics import LOWER_IS_BETTER
+from lexigraft.training.pruning import Pruning
 from lexigraft.training.random_state import random_state, set_random_state
 
 BEST, LAST = "best.ckpt", "last.ckpt"
@@ -24,8 +25,8 @@ class Checkpoints(Checkpoint):
     epoch. `best` is the best epoch so far, `{epoch, step, value}`; NaN is worse than any number.
     """
 
-    def __init__(self, folder: Path, monitor: str) -> None:
-        self.folder, self.monitor = folder, monitor
+    def __init__(self, folder: Path, monitor: str, pruning: Pruning | None = None) -> None:
+        self.folder, self.monitor, self._pruning = folder, monitor, pruning
         self.best: dict[str, Any] | None = None
         self.resumed_after = 0
         self._random: dict[str, Any] | None = None
@@ -56,7 +57,8 @@ class Checkpoints(Checkpoint):
         _between_epochs(checkpoint["loops"]["fit_loop"])
         checkpoint["lexigraft"] = {
             "epochs": trainer.current_epoch + 1,
-            "stopped": trainer.should_stop,
+            # What a search gave up may be wanted whole one day.
+            "stopped": trainer.should_stop and not (self._pruning and self._pruning.pruned),
             "best": self.best,
             "random": random_state(),
         }
@@ -68,6 +70,9 @@ class Checkpoints(Checkpoint):
         self.resumed_after, self.best, self._random = saved["epochs"], saved["best"], saved["random"]
         trainer.should_stop = saved["stopped"]
         trainer.datamodule.batches.at(saved["epochs"])  # type: ignore[attr-defined]
+        for logger in trainer.loggers:
+            if hasattr(logger, "after_resume"):
+                logger.after_resume(checkpoint["global_step"])
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int

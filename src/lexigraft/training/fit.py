@@ -21,16 +21,21 @@ from lexigraft.training.callbacks import EpochLines, callbacks
 from lexigraft.training.checkpoints import BEST, LAST, Checkpoints, keep_weights_alone
 from lexigraft.training.hardware import Compile, chosen_precision, compile_in_place
 from lexigraft.training.module import SupervisedModule
+from lexigraft.training.pruning import Pruning
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What training came to: the best epoch `{epoch, step, value}`, the history, and where the weights lie."""
+    """What training came to: the best epoch `{epoch, step, value}`, the history, and where the weights lie.
+
+    `pruned`: the search that the run is a trial of gave it up before its end.
+    """
 
     best: dict[str, Any]
-    history: list[dict[str, float]]
+    history: list[dict[str, Any]]
     device: torch.device
     precision: str
+    pruned: bool = False
 
 
 def fit(
@@ -60,8 +65,10 @@ def fit(
     finite; `KeyboardInterrupt` for Ctrl-C, with the finished epochs' checkpoints in place.
     """
     # The bar lives on rich's own console, which alone knows how to print above it.
-    saver, lines = Checkpoints(checkpoints, monitor), EpochLines(get_console() if bar else console)
-    beside = [lines, *callbacks(monitor=monitor, patience=patience, bar=bar), saver]
+    lines, pruning = EpochLines(get_console() if bar else console), Pruning.from_environment(monitor)
+    saver = Checkpoints(checkpoints, monitor, pruning)
+    beside: list[Callback] = [lines, *callbacks(monitor=monitor, patience=patience, bar=bar), saver]
+    beside += [pruning] if pruning is not None else []
     beside += [averaging] if averaging is not None else []
     last = checkpoints / LAST
     with quiet_lightning():
@@ -88,7 +95,8 @@ def fit(
             trainer.fit(module, datamodule=batches, ckpt_path=last if last.is_file() else None, weights_only=True)
     assert saver.best is not None, "an epoch has been trained"
     module.load_state_dict(keep_weights_alone(checkpoints / BEST))
-    return Fitted(saver.best, lines.history, trainer.strategy.root_device, str(trainer.precision))
+    pruned = pruning is not None and pruning.pruned
+    return Fitted(saver.best, lines.history, trainer.strategy.root_device, str(trainer.precision), pruned)
 
 
 # What Lightning warns of although it is meant: loaders in this process, and loggers that write into the run folder.

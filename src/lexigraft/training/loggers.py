@@ -1,59 +1,62 @@
-"""Where metrics go while a run trains. metrics.csv is always written: the other loggers mirror it."""
+"""Where metrics go while a run trains: `conf/logger/`. metrics.csv is always written; trackers mirror it."""
 
-import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pytorch_lightning.loggers import CSVLogger, Logger
+from pytorch_lightning.loggers import Logger
 
-log = logging.getLogger(__name__)
+from lexigraft.training.tracking.metrics_csv import MetricsCsv
+from lexigraft.training.tracking.mirror import Mirror, Tracker, finish
+from lexigraft.training.tracking.mlflow import MLflow
+from lexigraft.training.tracking.tensorboard import TensorBoard
+from lexigraft.training.tracking.weights_and_biases import Mode, WeightsAndBiases
+
+__all__ = ["csv", "finish", "mlflow", "tensorboard", "wandb"]
 
 
 def csv(folder: Path, config: dict[str, Any]) -> list[Logger]:
     """`metrics.csv` in the run folder."""
-    return [CSVLogger(str(folder), name="", version="")]
+    return [MetricsCsv(folder)]
 
 
 def tensorboard(folder: Path, config: dict[str, Any]) -> list[Logger]:
     """`metrics.csv` and TensorBoard events under `tensorboard/`. `ValueError` without the `tensorboard` extra."""
-    from pytorch_lightning.loggers import TensorBoardLogger
-
-    try:
-        mirror = TensorBoardLogger(str(folder), name="", version="tensorboard")
-    except ModuleNotFoundError as error:
-        raise ValueError(
-            "logger=tensorboard needs the tensorboard extra: pip install 'lexigraft[tensorboard]'"
-        ) from error
-    return [*csv(folder, config), mirror]
+    return _with("tensorboard", "TensorBoard", folder, lambda: TensorBoard(folder, config))
 
 
 def wandb(
     folder: Path,
     config: dict[str, Any],
     project: str = "lexigraft",
-    mode: Literal["online", "offline", "disabled"] = "offline",
+    entity: str | None = None,
+    name: str | None = None,
+    mode: Mode = "offline",
+    artifacts: bool = False,
 ) -> list[Logger]:
-    """`metrics.csv` and a Weights & Biases run. `ValueError` without the `wandb` extra.
+    """`metrics.csv` and a Weights & Biases run: group `experiment`, id the run's. `ValueError` without the extra.
 
-    A run that W&B cannot start goes on without it, with a warning: result.json and metrics.csv are the record.
+    `name` is what W&B shows, None: the id. `artifacts`: the best checkpoint is kept there too. `mode="offline"` writes
+    below the run folder, without account and network; `wandb sync FOLDER/wandb/offline-run-*` sends it later.
     """
-    try:
-        import wandb as client
-    except ModuleNotFoundError as error:
-        raise ValueError("logger=wandb needs the wandb extra: pip install 'lexigraft[wandb]'") from error
-    from pytorch_lightning.loggers import WandbLogger
+    return _with(
+        "wandb", "W&B", folder, lambda: WeightsAndBiases(folder, config, project, entity, name, mode, artifacts)
+    )
 
+
+def mlflow(
+    folder: Path, config: dict[str, Any], tracking_uri: str | None = None, artifacts: bool = False
+) -> list[Logger]:
+    """`metrics.csv` and a run in MLflow, in the experiment `experiment`. `ValueError` without the `mlflow` extra.
+
+    `tracking_uri` None: the variable MLFLOW_TRACKING_URI, else files in `<output_root>/mlflow`.
+    """
+    return _with("mlflow", "MLflow", folder, lambda: MLflow(folder, config, tracking_uri, artifacts))
+
+
+def _with(extra: str, title: str, folder: Path, tracker: Callable[[], Tracker]) -> list[Logger]:
+    """metrics.csv, and beside it a tracker whose package has to be there."""
     try:
-        run = client.init(
-            project=project,
-            name=folder.name,
-            dir=str(folder),
-            mode=mode,
-            config=config,
-            reinit="finish_previous",
-            settings=client.Settings(init_timeout=20, silent=True),
-        )
-    except (client.Error, OSError) as error:
-        log.warning("W&B did not start (%s): this run is recorded in metrics.csv and result.json only", error)
-        return csv(folder, config)
-    return [*csv(folder, config), WandbLogger(experiment=run)]
+        return [MetricsCsv(folder), Mirror(title, tracker(), folder)]
+    except ImportError as error:
+        raise ValueError(f"logger={extra} needs the {extra} extra: pip install 'lexigraft[{extra}]'") from error

@@ -1,0 +1,128 @@
+"""A tracker beside metrics.csv and result.json, whose failure never ends a run."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+log = logging.getLogger(__name__)
+
+
+class Tracker(Protocol):
+    """A program that shows runs."""
+
+    def start(self, resumed: int | None) -> None:
+        """Open the run; of one that goes on, `resumed` optimizer steps are done."""
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """A point of each curve."""
+
+    def tell(self, result: Mapping[str, Any]) -> None:
+        """What result.json says at the end."""
+
+    def end(self, failed: bool) -> None:
+        """Close the run."""
+
+
+class Mirror(Logger):
+    """Passes what a run logs to a tracker, on rank 0 alone; the first failure is a warning and ends the mirroring.
+
+    The tracker starts with the first metrics: a run that fails before leaves nothing there, and whether it is a resumed
+    one is known by then.
+    """
+
+    def __init__(self, title: str, tracker: Tracker, folder: Path) -> None:
+        super().__init__()
+        self.title = title
+        self._tracker, self._folder = tracker, folder
+        self._resumed: int | None = None
+        self._started = self._over = False
+
+    @property
+    def name(self) -> str:
+        return self.title
+
+    @property
+    def version(self) -> str:
+        return self._folder.name
+
+    @property
+    def save_dir(self) -> str:
+        return str(self._folder)
+
+    def after_resume(self, step: int) -> None:
+        """Training goes on after `step` optimizer steps."""
+        self._resumed = step
+
+    def log_hyperparams(self, *arguments: Any, **named: Any) -> None:
+        """The tracker has the whole config from its start."""
+
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        self._do("log", {key: float(value) for key, value in metrics.items()}, step or 0)
+
+    def finalize(self, status: str) -> None:
+        """Lightning's end of training: after a success the results are still to come."""
+        if self._started and status != "success":
+            self._end(failed=True)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Tell of the results, and close the tracker's run."""
+        self._do("tell", result)
+        self._end(failed=False)
+
+    def _end(self, failed: bool) -> None:
+        self._do("end", failed)
+        self._over = True
+
+    @rank_zero_only
+    def _do(self, what: str, *arguments: Any) -> None:
+        if self._over:
+            return
+        try:
+            if not self._started:
+                self._started = True
+                self._tracker.start(self._resumed)
+            getattr(self._tracker, what)(*arguments)
+        except Exception as error:
+            self._over = True
+            log.warning(
+                "%s failed (%s): from here on the run is recorded in metrics.csv and result.json only",
+                self.title,
+                str(error).strip() or type(error).__name__,
+            )
+
+
+def finish(loggers: Iterable[Logger], result: Mapping[str, Any]) -> None:
+    """Tell the trackers among the loggers of what result.json says, and close them; no failure passes through."""
+    for logger in loggers:
+        if isinstance(logger, Mirror):
+            logger.finish(result)
+
+
+def final_numbers(result: Mapping[str, Any]) -> dict[str, float]:
+    """The numbers of a result by name, such as `test/accuracy`, `best/epoch` and `seconds/train`."""
+    found: dict[str, float] = {}
+    groups = {"best": result.get("best"), "seconds": result.get("seconds"), "counts": result.get("counts")}
+    for name, of in {**groups, **result.get("metrics", {})}.items():
+        plain = {key: value for key, value in (of or {}).items() if isinstance(value, (int, float))}
+        found |= {f"{name}/{key}": float(value) for key, value in plain.items() if not isinstance(value, bool)}
+    return found
+
+
+def class_rows(metrics: Mapping[str, Any]) -> list[list[Any]]:
+    """Class, precision, recall, F1 and support of each class of a split; empty where a task has none."""
+    per_class = metrics.get("per_class") or {}
+    keys = ("precision", "recall", "f1", "support")
+    return [[name, *(of.get(key) for key in keys)] for name, of in per_class.items()]
+
+
+def confusion_rows(metrics: Mapping[str, Any], most: int = 10_000) -> list[list[Any]]:
+    """Actual class, predicted class and how often, of each pair; of more than `most` pairs those that occur."""
+    confusion, names = metrics.get("confusion") or [], list(metrics.get("per_class") or {})
+    if len(names) != len(confusion):
+        names = [str(i) for i in range(len(confusion))]
+    rows = [[actual, said, int(n)] for actual, row in zip(names, confusion) for said, n in zip(names, row)]
+    return rows if len(rows) <= most else [row for row in rows if row[2]]
