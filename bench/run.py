@@ -20,6 +20,9 @@ BENCHES = {
     "neighbours.py": ["--small"],
     "active.py": ["--small"],
     "training.py": ["--small"],
+    "planning.py": ["--small"],
+    "reading.py": ["--runs", "250", "--repeats", "1"],
+    "launching.py": ["--cells", "1", "--epochs", "1"],
 }
 
 

@@ -14,7 +14,9 @@ BENCH = Path(__file__).parents[1] / "bench"
 def test_every_table_comes_out():
     done = subprocess.run([sys.executable, BENCH / "run.py", "--small"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    _, startup, matrix, matching, transplant, pursuit, neighbours, active, training = done.stdout.split("--- bench/")
+    outputs = done.stdout.split("--- bench/")
+    _, startup, matrix, matching, transplant, pursuit, neighbours, active, training, *later = outputs
+    of = {output.partition("\n")[0]: output for output in later}
     assert "\n--help " in startup
     for reader in ("lexigraft, the matrix alone", "lexigraft, read_checkpoint", "transformers, AutoModel"):
         [line] = [line for line in matrix.splitlines() if line.startswith(reader)]
@@ -29,6 +31,9 @@ def test_every_table_comes_out():
     assert "sparsemax" in neighbours or "FOCUS" in neighbours
     assert "active" in active
     assert "texts/s" in training
+    assert "\nratio " in of["planning.py"]
+    assert "table with the index" in of["reading.py"]
+    assert "launching.py" in of
 
 
 def test_verdicts_compare_used_with_used(capsys):

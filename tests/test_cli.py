@@ -10,6 +10,8 @@ import pytest
 
 from lexigraft import __version__, cli
 
+# The runs of a multirun in this process, one after the other.
+IN_PROCESS = "hydra/launcher=basic"
 HEAVY = ("torch", "transformers", "pytorch_lightning", "datasets", "tokenizers", "numpy")
 
 
@@ -198,7 +200,7 @@ def test_transplant_gets_the_checked_config(lexigraft, command):
 def test_multirun_flag_anywhere_runs_every_combination(lexigraft, command):
     seen = []
     command("train", lambda cfg: seen.append((cfg.seed, cfg.trainer.epochs)))
-    code, _, err = lexigraft("train", "seed=0,1", "-m", "trainer.epochs=2")
+    code, _, err = lexigraft("train", "seed=0,1", "-m", "trainer.epochs=2", IN_PROCESS)
     assert code == 0
     assert seen == [(0, 2), (1, 2)]
     assert "run 2: seed=1 trainer.epochs=2\n" in err
@@ -215,7 +217,7 @@ def test_a_failed_run_of_a_sweep_is_named_and_the_others_go_on(lexigraft, comman
     seen = []
 
     command("train", lambda cfg: seen.append(cfg.seed) if cfg.seed else ValueError("seed 0 is unlucky"))
-    code, _, err = lexigraft("train", "-m", "seed=0,1")
+    code, _, err = lexigraft("train", "-m", "seed=0,1", IN_PROCESS)
     assert (code, seen) == (1, [1])
     assert err == ("run 1: seed=0\nrun 1 failed: seed 0 is unlucky\nrun 2: seed=1\nerror: 1 of 2 runs failed: 1\n")
 
@@ -227,7 +229,7 @@ def test_each_failed_run_of_a_sweep_gets_one_sentence_without_hydras_wrapping(le
 
     missing = {"_target_": "lexigraft.hub.local_path", "path": "/nowhere/vectors.txt"}
     command("train", lambda cfg: instantiate(missing))
-    code, _, err = lexigraft("train", "-m", "seed=0,1")
+    code, _, err = lexigraft("train", "-m", "seed=0,1", IN_PROCESS)
     assert code == 1
     assert "full_key" not in err
     assert "Error executing job" not in err
@@ -244,7 +246,7 @@ def test_each_failed_run_of_a_sweep_gets_one_sentence_without_hydras_wrapping(le
 def test_an_unexpected_error_in_a_sweep_keeps_its_traceback_and_the_others_go_on(lexigraft, command):
     seen = []
     command("train", lambda cfg: seen.append(1 / cfg.seed))
-    code, _, err = lexigraft("train", "-m", "seed=0,1")
+    code, _, err = lexigraft("train", "-m", "seed=0,1", IN_PROCESS)
     assert (code, seen) == (1, [1.0])
     assert "ZeroDivisionError" in err
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from lexigraft import __version__
+from lexigraft.commands import arguments
 from lexigraft.config.catalog import conf_folder, groups, options
 from lexigraft.config.errors import (
     ConfigError,
@@ -27,6 +28,10 @@ COMMANDS = {
     "transplant": "move a checkpoint or a matrix onto another vocabulary, without training",
     "evaluate": "measure a finished run on its own splits or on another file",
     "predict": "classify texts with a finished run",
+    "study": "run every cell of a study file, resume it, and print its table",
+    "report": "write a study's tables, figures and page",
+    "reproduce": "do a finished run again and compare it, to the bit",
+    "bundle": "pack a study for others to check",
     "show": "print the composed config, a finished run, a transplant, or the options of conf/",
 }
 
@@ -52,7 +57,7 @@ examples:
   lexigraft train source=lac transplant=random            # the control: random rows of the same norms
   lexigraft train data=thucnews source=tencent_char model=bilstm data.root=~/data
   lexigraft train source=hf source.name=bert-base-chinese tokenizer=source model=pretrained optimizer.lr=3e-5
-  lexigraft train -m seed=0,1,2 model=textcnn,bigru       # six runs, one after the other
+  lexigraft train -m seed=0,1,2 model=textcnn,bigru       # six runs; hydra.launcher.jobs=2: two at a time
 """,
     "find-lr": """\
 usage: lexigraft find-lr [--steps N] [--first RATE] [--last RATE] [GROUP=OPTION ...] [KEY=VALUE ...] [FLAGS]
@@ -171,7 +176,7 @@ def _hydra_command(command: str, words: list[str]) -> None:
 def _settings(words: list[str]) -> tuple[dict[str, Any], list[str]]:
     """The settings of find-lr itself, and the other words of its line."""
     parser = _Parser(prog="lexigraft find-lr", add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
-    parser.add_argument("--steps", type=_positive)
+    parser.add_argument("--steps", type=arguments.positive)
     parser.add_argument("--first", type=_rate)
     parser.add_argument("--last", type=_rate)
     known, others = parser.parse_known_args(words)
@@ -227,19 +232,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser(command: str) -> argparse.ArgumentParser:
-    """Arguments of the commands that take a run folder."""
+    """The parser of a command that takes a folder."""
     parser = _Parser(prog=f"lexigraft {command}", description=COMMANDS[command], allow_abbrev=False)
-    parser.add_argument("run", metavar="RUN", help="a run folder, e.g. outputs/default/<id>")
-    parser.add_argument("--task", default="main", metavar="NAME", help="of a run with several: a name of auxiliary=")
-    if command == "evaluate":
-        what = parser.add_mutually_exclusive_group()
-        what.add_argument("--split", choices=["dev", "test"], default="test", help="of the run's data (test)")
-        what.add_argument("--file", help="a labelled file instead: .tsv, .csv, .jsonl, or .conll for tags")
-    else:
-        texts = "texts, the two of a pair with a tab between; none: those of --file or stdin"
-        parser.add_argument("text", metavar="TEXT", nargs="*", help=texts)
-        parser.add_argument("--file", help="a file with one text a line")
-        parser.add_argument("--batch-size", type=_positive, default=256, metavar="N", help="texts at a time (256)")
+    getattr(arguments, command)(parser)
     return parser
 
 
@@ -251,9 +246,3 @@ def _rate(text: str) -> float:
     if not 0 < rate < float("inf"):
         raise argparse.ArgumentTypeError(f"'{text}' should be a learning rate above 0, such as 1e-6")
     return rate
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"'{text}' should be a whole number of at least 1")
-    return int(text)

@@ -131,13 +131,21 @@ def test_a_primary_config_can_be_a_sweep_by_itself(user_folder):
     assert [cfg.seed for cfg in composed(config="study")] == [0, 1, 2]
 
 
+def test_each_job_of_a_sweep_knows_its_number():
+    found = composed("experiment=number${hydra:job.num}", "seed=5,6", multirun=True)
+    assert [(cfg.hydra.job.num, cfg.hydra.job.id) for cfg in found] == [(0, "0"), (1, "1")]
+
+
 def test_references_to_hydras_own_node_resolve():
     [cfg] = composed("experiment=${hydra:runtime.choices.model}", "model=bigru")
     assert cfg.experiment == "bigru"
 
 
-def test_several_devices_are_refused_in_a_sweep_that_shares_one_process():
+def test_several_devices_are_refused_in_a_sweep():
     [first, _] = composed("seed=0,1", "hardware.devices=2", multirun=True)
+    with pytest.raises(ConfigError, match=r"hardware.devices=2 cannot be combined with -m"):
+        refuse_devices_under_multirun(first.hydra, first)
+    [first, _] = composed("seed=0,1", "hardware.devices=2", "hydra/launcher=basic", multirun=True)
     with pytest.raises(ConfigError, match=r"hardware.devices=2 cannot be combined with -m"):
         refuse_devices_under_multirun(first.hydra, first)
     [single] = composed("hardware.devices=2")

@@ -3,17 +3,21 @@
 import gzip
 import importlib
 import json
+import pkgutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from hydra.errors import InstantiationException
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
 from lexigraft import build
 from lexigraft.config.catalog import conf_folder, options
-from lexigraft.config.compose import jobs, loader
+from lexigraft.config.compose import jobs, launcher_problems, loader
 from lexigraft.config.errors import ConfigError
 from lexigraft.config.preflight import SCHEMAS, preflight, without_hydra
 from lexigraft.data.augment.augmentation import augmented
@@ -323,8 +327,20 @@ BUILD = {
 }
 
 
+def build_plugin(choice):
+    """A launcher with its pool, or a sweeper."""
+    with loader():
+        [(cfg, origin)] = jobs("train", [choice], multirun=False)
+    assert launcher_problems(cfg, origin) == []
+    kind = choice.partition("=")[0].removeprefix("hydra/")
+    plugin = instantiate(cfg.hydra[kind])
+    assert isinstance(plugin, {"launcher": Launcher, "sweeper": Sweeper}[kind])
+    if kind == "launcher":
+        assert pkgutil.resolve_name(plugin.pool)(**plugin.settings).size == plugin.settings["jobs"]
+
+
 def test_the_number_of_options():
-    assert len(OPTIONS) == 158
+    assert len(OPTIONS) == 163
 
 
 @pytest.mark.parametrize("choice", [f"{option.group}={option.name}" for option in OPTIONS])
@@ -333,6 +349,9 @@ def test_every_option_composes_passes_and_is_built(choice, stand_ins, bert, monk
     if choice == "hardware=gpu" and not torch.cuda.is_available():
         with pytest.raises(ConfigError, match="there are 0 GPUs here; use hardware=auto"):
             checked("train", choice)
+        return
+    if group == "hydra":
+        build_plugin(choice)
         return
     if choice in ONLY_TRANSPLANT:
         cfg = checked("transplant", choice, *TRANSPLANT, *REQUIRED.get(choice, []))

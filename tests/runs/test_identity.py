@@ -13,6 +13,7 @@ VALUES = {
     "rerun": False,
     "logger": {"_target_": "csv"},
     "data": {"name": "x", "root": "/a", "train": "t.tsv"},
+    "transplant": {"fill": [{"_target_": "f", "root": "/a"}]},
     "auxiliary": {"topic": {"data": {"root": "/a", "name": "y"}, "task": None}},
     "trainer": {"epochs": 3, "progress": True, "profile": False, "workers": 0, "keep_last": False},
     "hardware": {"accelerator": "cpu", "precision": "32-true", "threads": 1, "devices": 1, "compile": False},
@@ -34,7 +35,8 @@ def changed(path, value):
     ("path", "value"),
     [
         ("experiment", "b"), ("output_root", "/elsewhere"), ("rerun", True), ("logger", {"_target_": "wandb"}),
-        ("data.root", "/b"), ("auxiliary.topic.data.root", "/b"), ("trainer.progress", False),
+        ("data.root", "/b"), ("auxiliary.topic.data.root", "/b"),
+        ("transplant.fill", [{"_target_": "f", "root": "/b"}]), ("trainer.progress", False),
         ("trainer.profile", True), ("trainer.workers", 4), ("trainer.keep_last", True),
         ("hardware.accelerator", "auto"), ("hardware.threads", 2), ("hardware.compile", True),
     ],

@@ -73,3 +73,12 @@ def test_a_killed_process_leaves_a_crashed_run_that_can_be_claimed(tmp_path):
     with claimed(tmp_path) as before:
         assert before.name == "crashed"
     assert RunState.read(tmp_path).name == "finished"
+
+
+@pytest.mark.parametrize("torn", ["", "{", '{"name": "finished", "colour": 1}'])
+def test_a_torn_file_is_that_of_a_crashed_run(tmp_path, torn):
+    (tmp_path / "status.json").write_text(torn)
+    assert RunState.read(tmp_path).name == "crashed"
+    with claimed(tmp_path) as before:
+        assert before.name == "crashed"
+    assert RunState.read(tmp_path).name == "finished"

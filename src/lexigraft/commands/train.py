@@ -16,7 +16,8 @@ from lexigraft.data.save import save_splits
 from lexigraft.data.text_data import TextData
 from lexigraft.evaluation.plots import plot_confusion, plot_curve
 from lexigraft.evaluation.tables import result_table, warning_text
-from lexigraft.runs.folder import RunFolder, read_json, require_writable, write_json
+from lexigraft.runs.fingerprint import fingerprint
+from lexigraft.runs.folder import RunFolder, read_json, require_writable, write_json, write_text
 from lexigraft.runs.manifest import manifest, package_sha256
 from lexigraft.runs.predictions import save_predictions, told
 from lexigraft.runs.state import RunState, claimed
@@ -169,16 +170,22 @@ def _begin(cfg: DictConfig, prepared: Prepared, folder: RunFolder, console: Cons
     report.save(folder.transplant)
     if prepared.tried is not None:
         write_json(folder.transplant / "auto.json", prepared.tried)
-    write_json(
-        folder.provenance,
-        manifest(
-            seed=cfg.seed,
-            data=_fingerprints(prepared.parts["main"].data)
-            | {"auxiliary": {name: _fingerprints(p.data) for name, p in prepared.parts.items() if name != "main"}},
-            source=report.source.origin,
-            target={"tokens": len(tokenizer.vocabulary), "sha256": tokenizer.vocabulary.fingerprint()},
-        ),
+    record = manifest(
+        seed=cfg.seed,
+        data=_fingerprints(prepared.parts["main"].data)
+        | {"auxiliary": {name: _fingerprints(p.data) for name, p in prepared.parts.items() if name != "main"}},
+        source=report.source.origin,
+        target={
+            "tokens": len(tokenizer.vocabulary),
+            "sha256": tokenizer.vocabulary.fingerprint(),
+            "rows": fingerprint({"rows": report.transplanted.matrix.rows}),
+        },
     )
+    # In a file of its own: tables are made of many records, and a diff may be long.
+    if diff := record["code"].pop("git_diff", ""):
+        write_text(folder.diff, diff)
+        record["code"]["git_diff"] = folder.diff.name
+    write_json(folder.provenance, record)
 
 
 def _fingerprints(data: TextData) -> dict[str, Any]:

@@ -26,9 +26,12 @@ from omegaconf.errors import OmegaConfBaseException
 from lexigraft.config.catalog import conf_folder, groups
 from lexigraft.config.errors import ConfigError, by_likeness, did_you_mean, nearest, nearest_key
 from lexigraft.config.origin import Origin, shown
-from lexigraft.config.schema import dotted, walk
+from lexigraft.config.schema import Where, dotted, walk
+from lexigraft.config.signatures import target_problems
 
 COMPOSITION_ERRORS = (HydraException, OmegaConfBaseException, yaml.YAMLError)
+# Of conf/hydra/launcher: all of them, whose jobs are processes of their own.
+POOL_LAUNCHER = "hydra_plugins.lexigraft_launchers.PoolLauncher"
 
 
 class UserFolders(SearchPathPlugin):
@@ -95,23 +98,33 @@ def jobs(config_name: str, overrides: Sequence[str], multirun: bool) -> Iterator
         batches = BasicSweeper.split_arguments(_parse([*params, *overrides]), None)
     except HydraException as error:
         raise ConfigError(str(error)) from error
-    for arguments in (job for batch in batches for job in batch):
-        yield _compose(config_name, [*arguments, "hydra.mode=MULTIRUN"]), _origin(config_name, arguments)
+    for number, arguments in enumerate(job for batch in batches for job in batch):
+        yield _compose(config_name, [*arguments, "hydra.mode=MULTIRUN"], number), _origin(config_name, arguments)
 
 
 def refuse_devices_under_multirun(hydra_node: Any, cfg: DictConfig) -> None:
-    """`ConfigError` for several devices in a sweep whose jobs share one process.
+    """`ConfigError` for several devices in a sweep whose jobs share one process, or are processes of our own launchers.
 
-    Lightning's ranks would each start the whole command line again, sweep included.
+    Lightning's ranks would each start the whole command line again, sweep included; they cannot join a job yet.
     """
-    launcher = hydra_node.launcher._target_.rpartition(".")[2]
-    in_process = hydra_node.mode == RunMode.MULTIRUN and launcher in ("BasicLauncher", "JoblibLauncher")
+    target = hydra_node.launcher._target_
+    ours = target == POOL_LAUNCHER or target.rpartition(".")[2] in ("BasicLauncher", "JoblibLauncher")
     devices = OmegaConf.select(cfg, "hardware.devices")
-    if in_process and isinstance(devices, int) and devices > 1:
+    if hydra_node.mode == RunMode.MULTIRUN and ours and isinstance(devices, int) and devices > 1:
         raise ConfigError(
-            f"hardware.devices={devices} cannot be combined with -m, whose runs share one process: "
+            f"hardware.devices={devices} cannot be combined with -m, where each run has one process: "
             "start the runs one by one, or use hardware.devices=1"
         )
+
+
+def launcher_problems(cfg: DictConfig, where: Where) -> list[str]:
+    """A sentence for each key of `hydra.launcher` that the pool of our launchers does not take, or in another type."""
+    launcher = OmegaConf.to_container(cfg.hydra.launcher, resolve=True)
+    assert isinstance(launcher, dict)
+    if launcher["_target_"] != POOL_LAUNCHER:
+        return []
+    launcher["_target_"] = launcher.pop("pool")
+    return target_problems(launcher, where, ("hydra", "launcher"))
 
 
 def _origin(config_name: str, overrides: Sequence[str]) -> Origin:
@@ -146,7 +159,7 @@ def _parse(overrides: Sequence[str]) -> list[Override]:
     return parsed
 
 
-def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
+def _compose(config_name: str, overrides: Sequence[str], number: int = 0) -> DictConfig:
     try:
         cfg = compose(config_name, list(overrides), return_hydra_config=True)
     except COMPOSITION_ERRORS as error:
@@ -154,7 +167,7 @@ def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
     except ValueError as error:  # `model=null`
         raise ConfigError(f"the command line: {error}") from error
     with open_dict(cfg):
-        cfg.hydra.job.num, cfg.hydra.job.id = 0, "0"  # for ${hydra:job.num}, which a launcher will set
+        cfg.hydra.job.num, cfg.hydra.job.id = number, str(number)  # for ${hydra:job.num}, which a launcher will set
     HydraConfig.instance().set_config(cfg)
     return cfg
 

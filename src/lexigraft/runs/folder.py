@@ -14,6 +14,7 @@ from lexigraft.runs.identity import run_id
 
 # What `runs/state.py` and the pool of a study keep in it, whatever becomes of the run.
 STATUS, LOCK, LOG = "status.json", "run.lock", "log.txt"
+DIFF = "code.diff"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ class RunFolder:
     @property
     def provenance(self) -> Path:
         return self.path / "provenance.json"
+
+    @property
+    def diff(self) -> Path:
+        """The uncommitted changes of a checkout, where there were any."""
+        return self.path / DIFF
 
     @property
     def model(self) -> Path:

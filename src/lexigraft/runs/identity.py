@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 # Where things lie, what is shown or recorded beside, and hardware on which the same numbers come out but for rounding.
-# `data.root` says where files lie and not which; what they hold is fingerprinted in provenance.json.
 IRRELEVANT = (
     ("experiment",),
     ("rerun",),
     ("output_root",),
     ("logger",),
-    ("data", "root"),
     ("trainer", "progress"),
     ("trainer", "profile"),
     ("trainer", "keep_last"),
@@ -21,13 +19,15 @@ IRRELEVANT = (
     ("hardware", "threads"),
     ("hardware", "compile"),
 )
+# Wherever it stands, as in `data.root`: the folder in which files lie, not which files. What they hold is
+# fingerprinted in provenance.json.
+ROOT = "root"
 
 
 def identity(values: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a resolved config that decides the result, as plain values."""
-    kept = _without(values, IRRELEVANT)
-    auxiliary = kept.get("auxiliary") or {}
-    return {**kept, "auxiliary": {name: _without(of, [("data", "root")]) for name, of in auxiliary.items()}}
+    kept: dict[str, Any] = _without_roots(_without(values, IRRELEVANT))
+    return kept
 
 
 def run_id(values: Mapping[str, Any]) -> str:
@@ -37,6 +37,12 @@ def run_id(values: Mapping[str, Any]) -> str:
     """
     text = json.dumps(identity(values), sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _without_roots(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _without_roots(of) for key, of in value.items() if key != ROOT}
+    return [_without_roots(of) for of in value] if isinstance(value, list) else value
 
 
 def _without(values: Mapping[str, Any], paths: Any) -> dict[str, Any]:

@@ -41,15 +41,20 @@ class RunState:
 
     @classmethod
     def read(cls, folder: Path) -> "RunState":
-        """The state of a run folder, which need not exist; where the file says "running", the lock tells if it is true."""
+        """The state of a run folder, which need not exist; what is "running" without holding its lock has crashed."""
         state = cls.of_file(folder)
         return replace(state, name="crashed") if state.name == "running" and not held(folder) else state
 
     @classmethod
     def of_file(cls, folder: Path) -> "RunState":
-        """What the file says; "new" without one."""
+        """What the file says; "new" without one, "crashed" where it is torn."""
         path = folder / STATUS
-        return cls(**read_json(path)) if path.is_file() else cls()
+        if not path.is_file():
+            return cls()
+        try:
+            return cls(**read_json(path))
+        except (ValueError, TypeError):
+            return cls("crashed")
 
     def write(self, folder: Path) -> None:
         """As a whole or not at all."""

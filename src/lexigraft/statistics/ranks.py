@@ -53,7 +53,7 @@ def critical_difference(
     cd = nemenyi(len(names), len(table), alpha)
     pairs = list(combinations(names, 2))
     tested = [wilcoxon(scores[a], scores[b], alpha).p for a, b in pairs]
-    p = dict(zip(pairs, holm([each for each in tested if each is not None])))
+    p = dict(zip(pairs, holm([1.0 if each is None else each for each in tested])))  # None: all scores are equal
     return CriticalDifference(
         ranks={name: means[name] for name in names},
         cd=cd,

@@ -1,7 +1,7 @@
 """`study.yaml`: what is run, what is left out, and what the table is to say."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -9,9 +9,10 @@ from lexigraft.config.schema import Closed, Count, Number, Seed, Text
 
 Override = Text
 # Values of a key of the config, or labels with the overrides that each stands for.
-Value = str | int | float | bool | None
+Scalar = str | int | float | bool | None
+Value = Scalar | list[Scalar]
 Axis = list[Value] | dict[str, list[Override]]
-Condition = dict[str, list[Value] | Value]  # of axes: a value or label, or several, one of which holds
+Condition = dict[str, list[Value] | Scalar]  # of axes: a value or label, or several, one of which holds
 Test = Literal["paired_bootstrap", "approximate_randomisation", "mcnemar", "welch", "wilcoxon", "aso"]
 
 
@@ -50,11 +51,16 @@ class Search(Closed):
 
 @dataclass
 class Launch(Closed):
-    """How jobs are run: so many at once, seconds for each, and how often one whose process died is begun again."""
+    """How jobs are run: so many at once, seconds for each, and how often one whose process died is begun again.
+
+    `launcher` is that of `-m` (conf/hydra/launcher/), `options` are its further ones, such as partition.
+    """
 
     jobs: Count = 1
     timeout: Annotated[Number, Field(gt=0)] | None = None
     retries: Annotated[int, Field(strict=True, ge=0)] = 1
+    launcher: Literal["processes", "submitit_slurm", "submitit_local"] = "processes"
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -1,0 +1,141 @@
+"""Seconds for a grid of short runs: `lexigraft train -m` against Hydra's joblib launcher and a loop of commands.
+
+    python bench/launching.py --joblib FOLDER        # all of it
+    python bench/launching.py --cells 2 --epochs 1   # to see that it runs; the figures mean little
+
+FOLDER is where `pip install --no-deps --target FOLDER hydra-joblib-launcher joblib` put the launcher; without it that
+row is left out. A cell is a training on one thread that takes about 2 seconds once everything is imported; cells differ
+by their seed. Two run at once, but for the last row. All start from the shell, and all write complete run folders.
+
+joblib's workers live on, so that imports are paid twice in all, and state goes from run to run; a loop pays them in
+each run. "floor" is what two workers need for the runs alone: cells / 2 times the median of what the runs of the first
+row took by their own clock, which starts after the imports.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+MOST = {"joblib": 0.35, "one by one": 0.2}
+PEER = """\
+import hydra
+from omegaconf import OmegaConf
+from lexigraft.config.catalog import conf_folder
+
+
+@hydra.main(config_path=str(conf_folder()), config_name="train", version_base="1.3")
+def main(cfg):
+    from lexigraft.commands.train import run
+
+    values = OmegaConf.to_container(cfg, resolve=True)
+    return run(OmegaConf.create(values))
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=4, help="of each run")
+    parser.add_argument("--joblib", type=Path, help="the folder that holds hydra-joblib-launcher")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        compare(Path(folder), arguments.cells, arguments.epochs, arguments.joblib)
+
+
+def compare(folder: Path, cells: int, epochs: int, joblib: Path | None) -> None:
+    """Each side once, in a folder of outputs of its own."""
+    line = [*task(folder), f"trainer.epochs={epochs}"]
+    app = folder / "app.py"
+    app.write_text(PEER)
+    seeds = [f"seed={i}" for i in range(cells)]
+    sweep = f"seed={','.join(str(i) for i in range(cells))}"
+
+    def ours(root: Path) -> None:
+        call("-m", "lexigraft", "train", "-m", *line, sweep, "hydra.launcher.jobs=2", f"output_root={root}")
+
+    def launcher(root: Path) -> None:
+        settings = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"]
+        call(str(app), "-m", *line, sweep, *settings, f"output_root={root}", path=joblib)
+
+    def loop(root: Path, workers: int) -> None:
+        with ThreadPoolExecutor(workers) as threads:
+            one = [[*line, seed, f"output_root={root}"] for seed in seeds]
+            list(threads.map(lambda words: call("-m", "lexigraft", "train", *words), one))
+
+    sides: dict[str, Callable[[Path], None]] = {"lexigraft train -m": ours}
+    if joblib is None:
+        print("Hydra's joblib launcher is left out: give its folder by --joblib, see --help\n")
+    else:
+        sides["joblib"] = launcher
+    sides |= {"a loop, two at once": lambda root: loop(root, 2), "a loop, one by one": lambda root: loop(root, 1)}
+    seconds = {}
+    print(f"{cells} cells{'':12}{'seconds':>10}{'per cell':>10}", flush=True)
+    for number, (name, side) in enumerate(sides.items()):
+        root = folder / f"outputs{number}"
+        start = time.perf_counter()
+        side(root)
+        seconds[name] = time.perf_counter() - start
+        results = list(root.glob("**/result.json"))
+        assert len(results) == cells, f"{name}: {len(results)} of {cells} runs have a result"
+        print(f"{name:<20}{seconds[name]:>10.1f}{seconds[name] / cells:>10.2f}", flush=True)
+    took = [json.loads(file.read_text())["seconds"]["total"] for file in (folder / "outputs0").glob("**/result.json")]
+    floor = statistics.median(took) * cells / 2
+    print(f"{'floor':<20}{floor:>10.1f}{floor / cells:>10.2f}\n")
+    for name, most in MOST.items():
+        for side, took_there in seconds.items():
+            if side.endswith(name):
+                verdict(f"lexigraft / {side}", seconds["lexigraft train -m"] / took_there, floor / took_there, most)
+
+
+def verdict(name: str, ratio: float, least: float, most: float) -> None:
+    """One ratio against its target, and the ratio of a launcher that costs nothing."""
+    said = "reached" if ratio <= most else "MISSED"
+    print(f"{name:<34}{ratio:6.2f}x   floor {least:.2f}x   target <= {most}x   {said}")
+
+
+def call(*words: str, path: Path | None = None) -> None:
+    """A Python process; its output is shown where it fails."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if path is not None:
+        env["PYTHONPATH"] = os.pathsep.join(filter(None, [str(path), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run([sys.executable, *words], env=env, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}")
+
+
+def task(folder: Path) -> list[str]:
+    """The words of a run on two classes of short texts that differ in one character."""
+    random = np.random.default_rng(0)
+    characters = [chr(0x4E00 + i) for i in range(40)]
+    for name, size in {"train": 240, "dev": 40, "test": 40}.items():
+        lines = ["label\ttext"]
+        for i in range(size):
+            text = random.choice(characters[2:], int(random.integers(2, 12))).tolist()
+            lines.append(f"{i % 2}\t{''.join([*text, characters[i % 2]])}")
+        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    np.savez(folder / "vectors.npz", vectors=random.normal(size=(len(characters), 16)).astype(np.float32))
+    (folder / "vocab.txt").write_text("\n".join(characters) + "\n", encoding="utf-8")
+    return [
+        "data=files", f"data.root={folder}", "data.train=train.tsv", "data.dev=dev.tsv", "data.test=test.tsv",
+        "data.classes=[a,b]", "data.drop_shared=false", "source=npz", "source.path=vectors.npz",
+        "source.vocabulary=vocab.txt", "model=textcnn", "model.encoder.channels=8", "trainer.batch_size=8",
+        "optimizer.lr=1e-2", "hardware=cpu", "hardware.threads=1", "trainer.progress=false", "trainer.patience=null",
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

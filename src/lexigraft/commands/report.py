@@ -1,0 +1,36 @@
+"""`lexigraft report FOLDER`: a study's tables, figures and page, from the runs that have finished."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from lexigraft.evaluation.tables import warning_text
+from lexigraft.report.writing import unfinished, write_report
+from lexigraft.studies.plan import plan
+from lexigraft.studies.reading import read_study
+from lexigraft.studies.results import read_results
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the report and print its files."""
+    folder = Path(args.folder)
+    study = read_study(folder)
+    cells = plan(study, args.overrides)
+    root = Path(cells[0].values["output_root"])
+    output = Path(args.output) if args.output else root / "studies" / study.name / "report"
+    if study.search is not None:
+        from lexigraft.studies.search.launching import chosen
+
+        cells = chosen(study, cells)
+        if not cells:
+            raise ValueError(f"no search of study {study.name} is done, so that there is nothing to report: "
+                             f"lexigraft study {args.folder} goes on with it")  # fmt: skip
+    results = read_results(cells, study.metrics)
+    console = Console(soft_wrap=True, highlight=False)
+    if missing := unfinished(results):
+        console.print(warning_text(missing))
+    for warning in results.warnings:
+        console.print(warning_text(warning))
+    for path in write_report(study, cells, results, folder=folder, output=output, overrides=args.overrides):
+        console.print(str(path), markup=False)

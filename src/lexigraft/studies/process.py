@@ -1,0 +1,134 @@
+"""What the process of a job does around its work. The fork server imports this module before it forks."""
+
+import atexit
+import ctypes
+import gc
+import importlib
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from multiprocessing.forkserver import _forkserver
+from pathlib import Path
+from typing import Any
+
+from lexigraft.config.errors import innermost, is_users
+from lexigraft.runs.state import InUse, RunState
+from lexigraft.studies.job import LOG
+
+# What one process of a distributed run tells the others; a job inherits nothing of it.
+DISTRIBUTED = (
+    "LOCAL_RANK", "RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "NODE_RANK", "GROUP_RANK", "MASTER_ADDR", "MASTER_PORT",
+    "PL_GLOBAL_SEED", "TORCHELASTIC_RUN_ID",
+)  # fmt: skip
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
+_LONGEST = 2000  # characters of a sentence; an answer has to fit into a pipe that nobody reads yet
+
+
+@dataclass(frozen=True)
+class Order:
+    """One attempt at a job: a call of `work`, "package.module:function", with `values`; `env` are all its variables."""
+
+    name: str
+    attempt: int
+    work: str
+    values: Mapping[str, Any]
+    folder: str
+    env: Mapping[str, str]
+
+
+def carry_out(order: Order, answer: Connection) -> None:
+    """Do the work in a session of its own, its output in the run folder's log, and send how it ended.
+
+    The answer is JSON, {"state", "value", "error"}; "stopped" is the state of work that a signal ended.
+    """
+    _separate()
+    try:
+        _surroundings(order)
+        value = _function(order.work)(order.values)
+        state = "pruned" if _pruned(Path(order.folder)) else "finished"
+        said: dict[str, Any] = {"state": state, "value": None if value is None else float(value)}
+    except InUse as error:
+        said = {"state": "in_use", "error": str(error)}
+    except Exception as error:
+        with suppress(OSError):  # the log may lie on a disk that is full
+            traceback.print_exc()
+        said = {"state": "failed", "error": sentence(error)}
+    except BaseException as error:  # of Ctrl-C or a timeout, and Lightning's exit on SIGTERM
+        with suppress(OSError):
+            print(f"stopped: {error!r}", file=sys.stderr)
+        said = {"state": "stopped"}
+    answer.send_bytes(json.dumps(said).encode())
+    answer.close()
+    # A forked process leaves without these; loggers finish their files in them.
+    atexit._run_exitfuncs()
+
+
+def sentence(error: BaseException) -> str:
+    """An error in a sentence: its own where it is meant for users, else with its type."""
+    cause = innermost(error)
+    told = str(cause) if is_users(cause) and str(cause) else f"{type(cause).__name__}: {cause}"
+    return told[:_LONGEST]
+
+
+def variables(env: Mapping[str, str], own: Mapping[str, str]) -> dict[str, str]:
+    """The launcher's variables without those of a distributed run, and `own` on top."""
+    return {name: value for name, value in env.items() if name not in DISTRIBUTED} | dict(own)
+
+
+def die_with_parent() -> None:
+    """Linux kills this process when its parent dies, however that comes about."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _separate() -> None:
+    """Away from the launcher's terminal and signals, but not beyond the fork server's death."""
+    os.setsid()
+    die_with_parent()
+    if _IMPORTED_BY not in (os.getpid(), os.getppid()):
+        os._exit(1)  # it has died already
+    os.register_at_fork(after_in_child=die_with_parent)  # as the loaders' processes
+    # The fork server lives as long as somebody holds this end; only the launcher is to.
+    os.close(_forkserver._forkserver_alive_fd)  # type: ignore[attr-defined]
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    gc.freeze()  # what was imported before is not looked through, and so not copied
+
+
+_IMPORTED_BY = os.getpid()  # the fork server, where it imported this
+
+
+def _surroundings(order: Order) -> None:
+    """Variables and output."""
+    os.environ.clear()
+    os.environ.update(order.env)
+    folder = Path(order.folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOG, "ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    for stream in sys.stdout, sys.stderr:
+        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
+    now = time.strftime("%Y-%m-%d %H:%M:%S %z")
+    print(f"--- {order.name}: attempt {order.attempt}, {now}, process {os.getpid()} on {socket.gethostname()}")
+
+
+def _function(name: str) -> Callable[[Mapping[str, Any]], float | None]:
+    module, _, function = name.partition(":")
+    found: Callable[[Mapping[str, Any]], float | None] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def _pruned(folder: Path) -> bool:
+    try:
+        return RunState.of_file(folder).name == "pruned"
+    except (OSError, ValueError, TypeError):  # torn; what the work returned counts
+        return False
