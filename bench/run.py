@@ -22,6 +22,7 @@ BENCHES = {
     "training.py": ["--small"],
     "planning.py": ["--small"],
     "reading.py": ["--runs", "250", "--repeats", "1"],
+    "chaos.py": ["--cells", "4", "--kills", "2"],
     "launching.py": ["--cells", "1", "--epochs", "1"],
 }
 

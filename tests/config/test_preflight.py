@@ -32,7 +32,7 @@ def train_config(**changes):
         | {several: {} for several in (*module.SEVERAL, "auxiliary")}
         | {"leakage_similarity": None}
         | {"model": model, "hardware": HARDWARE, "trainer": TRAINER}
-        | {"experiment": "x", "output_root": "outputs", "seed": 0, "test": True}
+        | {"experiment": "x", "output_root": "outputs", "seed": 0, "test": True, "rerun": False}
         | changes
     )
 

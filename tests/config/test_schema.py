@@ -31,6 +31,7 @@ TRAINER = {
     "workers": 0,
     "progress": True,
     "profile": False,
+    "keep_last": False,
 }
 HARDWARE = {"accelerator": "auto", "devices": 1, "precision": "32-true", "threads": 2, "compile": False}
 

@@ -1,0 +1,144 @@
+"""A study whose processes are killed at random, again and again, against the same study left alone.
+
+    python bench/chaos.py                      # 40 cells; some ten minutes on two cores
+    python bench/chaos.py --cells 4 --kills 2  # to see that it runs
+
+Every few seconds one process is killed by SIGKILL: the launcher, the fork server, a job or whatever else the launcher
+has started, each alike. A launcher that died is started again by the same line, until it ends with 0. Then every cell
+has to have one result, made once, with the same weights after every epoch as in the undisturbed study, and the printed
+tables have to be equal.
+"""
+
+import argparse
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import psutil
+
+STUDY = """\
+# What survives?
+base: [data=files, data.root={folder}, data.train=train.tsv, data.dev=dev.tsv, data.test=test.tsv,
+  data.drop_shared=false, source=npz, source.path=vectors.npz, source.vocabulary=vocab.txt, model.encoder.channels=8,
+  trainer.epochs=3, trainer.batch_size=8, optimizer.lr=1e-2, hardware=cpu, hardware.threads=1, trainer.progress=false]
+axes:
+  rows: {{random: [transplant=random], transplanted: []}}
+  seed: {seeds}
+compare: {{baseline: {{rows: random}}, tests: [paired_bootstrap, welch, wilcoxon]}}
+table: {{columns: [rows]}}
+launch: {{jobs: 2, retries: 2}}
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cells", type=int, default=40, help="an even number (40)")
+    parser.add_argument("--every", type=float, default=4.0, help="seconds between two kills, on average (4)")
+    parser.add_argument("--kills", type=int, default=1000, help="at most so many")
+    parser.add_argument("--seed", type=int, default=0, help="of what is killed when")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="lexigraft-chaos-") as name:
+        folder = Path(name)
+        _material(folder, arguments.cells // 2)
+        began = time.monotonic()
+        calm = _study(folder, "calm")
+        if calm.wait() != 0:
+            sys.exit(_said(folder, "calm"))
+        quiet = time.monotonic() - began
+        began = time.monotonic()
+        kills, starts, twice = _disturbed(folder, arguments)
+        took = time.monotonic() - began
+        problems = [f"{name} was made twice" for name in twice] + _differences(folder, arguments.cells)
+        print(f"{arguments.cells} cells, {kills} kills of {starts} launchers and their processes: ", end="")
+        print(f"{took:.0f} s, undisturbed {quiet:.0f} s")
+        print("\n".join(problems) or "no cell lost, none made twice, the table is the same")
+        if problems:
+            sys.exit(1)
+
+
+def _study(folder: Path, outputs: str) -> subprocess.Popen[str]:
+    line = [sys.executable, "-m", "lexigraft", "study", str(folder / "chaos"), f"output_root={folder / outputs}"]
+    log = open(folder / f"{outputs}.txt", "a", encoding="utf-8")  # noqa: SIM115 - the process keeps it
+    return subprocess.Popen(line, stdout=log, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+
+def _disturbed(folder: Path, arguments: argparse.Namespace) -> tuple[int, int, list[str]]:
+    """Kill until the study is done: how many processes, how many launchers it took, and runs with two results."""
+    draw = random.Random(arguments.seed)
+    kills, made = 0, dict[str, int]()
+    twice: list[str] = []
+    for start in range(1, 1000):
+        launcher = _study(folder, "disturbed")
+        while launcher.poll() is None:
+            pause = draw.uniform(0.5, 1.5) * arguments.every if kills < arguments.kills else None
+            with suppress(subprocess.TimeoutExpired):
+                launcher.wait(pause)
+            for result in (folder / "disturbed" / "runs").glob("*/result.json"):
+                stamp = result.stat().st_mtime_ns
+                if made.setdefault(result.parent.name, stamp) != stamp:
+                    twice.append(result.parent.name)
+            if launcher.poll() is not None:
+                break
+            with suppress(psutil.NoSuchProcess):
+                parent = psutil.Process(launcher.pid)
+                victim = draw.choice([parent, *parent.children(recursive=True)])
+                os.kill(victim.pid, 9)
+                kills += 1
+        if launcher.returncode == 0:
+            return kills, start, twice
+    sys.exit(_said(folder, "disturbed"))
+
+
+def _differences(folder: Path, cells: int) -> list[str]:
+    """What is wrong with the disturbed study, in sentences."""
+    found = []
+    calm, disturbed = (sorted((folder / name / "runs").glob("*/result.json")) for name in ("calm", "disturbed"))
+    if len(disturbed) != cells:
+        found.append(f"{len(disturbed)} of {cells} cells have a result")
+    for one, other in zip(calm, disturbed):
+        ours, theirs = (json.loads(path.read_text(encoding="utf-8")) for path in (one, other))
+        name = other.parent.name
+        found += [f"{name}: another {key}" for key in ("best", "metrics", "history") if ours[key] != theirs[key]]
+    tables = [_table(folder, name) for name in ("calm", "disturbed")]
+    if tables[0] != tables[1]:
+        found.append(f"the tables differ:\n{tables[0]}\n{tables[1]}")
+    return found
+
+
+def _table(folder: Path, outputs: str) -> str:
+    line = [sys.executable, "-m", "lexigraft", "study", str(folder / "chaos"), "--table"]
+    done = subprocess.run([*line, f"output_root={folder / outputs}"], capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def _said(folder: Path, outputs: str) -> str:
+    return (folder / f"{outputs}.txt").read_text(encoding="utf-8")[-5000:]
+
+
+def _material(folder: Path, seeds: int) -> None:
+    """Two separable classes of short texts, vectors of their characters, and the study."""
+    draw = np.random.default_rng(0)
+    characters = [chr(0x4E00 + i) for i in range(60)]
+    for name, size in {"train": 240, "dev": 60, "test": 60}.items():
+        lines = ["label\ttext"]
+        for i in range(size):
+            text = draw.choice(characters[10:], int(draw.integers(2, 12))).tolist()
+            text.append(characters[int(draw.integers(0, 5)) + 5 * (i % 2)])
+            lines.append(f"{i % 2}\t{''.join(text)}")
+        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    np.savez(folder / "vectors.npz", vectors=draw.normal(size=(len(characters), 16)).astype(np.float32))
+    (folder / "vocab.txt").write_text("\n".join(characters) + "\n", encoding="utf-8")
+    (folder / "chaos").mkdir()
+    text = STUDY.format(folder=folder, seeds=list(range(seeds)))
+    (folder / "chaos" / "study.yaml").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
