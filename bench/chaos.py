@@ -3,10 +3,10 @@
     python bench/chaos.py                      # 40 cells; some ten minutes on two cores
     python bench/chaos.py --cells 4 --kills 2  # to see that it runs
 
-Every few seconds one process is killed by SIGKILL: the launcher, the fork server, a job or whatever else the launcher
-has started, each alike. A launcher that died is started again by the same line, until it ends with 0. Then every cell
-has to have one result, made once, with the same weights after every epoch as in the undisturbed study, and the printed
-tables have to be equal.
+While jobs run, every few seconds one process is killed by SIGKILL: the launcher, the fork server, a job or whatever
+else the launcher has started, each alike. A launcher that died is started again by the same line, until it ends with 0.
+Then every cell has to have one result, made once, with the same weights after every epoch as in the undisturbed study,
+and the printed tables have to be equal.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 
+_IDLE = 3  # processes without a job: the launcher, the fork server and multiprocessing's tracker
 STUDY = """\
 # What survives?
 base: [data=files, data.root={folder}, data.train=train.tsv, data.dev=dev.tsv, data.test=test.tsv,
@@ -88,9 +89,10 @@ def _disturbed(folder: Path, arguments: argparse.Namespace) -> tuple[int, int, l
                 break
             with suppress(psutil.NoSuchProcess):
                 parent = psutil.Process(launcher.pid)
-                victim = draw.choice([parent, *parent.children(recursive=True)])
-                os.kill(victim.pid, 9)
-                kills += 1
+                family = [parent, *parent.children(recursive=True)]
+                if len(family) > _IDLE:
+                    os.kill(draw.choice(family).pid, 9)
+                    kills += 1
         if launcher.returncode == 0:
             return kills, start, twice
     sys.exit(_said(folder, "disturbed"))
