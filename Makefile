@@ -24,7 +24,7 @@ check:  ## lint, format and type checks
 	$(BIN)/mypy
 
 test:  ## the whole suite, with coverage (at least 90 % of lines)
-	$(BIN)/pytest --numprocesses 2 --cov --cov-report=term:skip-covered --cov-fail-under=90
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 demo: setup  ## graft LAC's character embeddings onto a review classifier, train and evaluate it
 	$(BIN)/lexigraft train experiment=demo transplant.scale=0.1

@@ -50,7 +50,7 @@ def test_a_study_is_planned_run_told_of_and_tabulated(folder, capfd):
     assert "study tiny: 5 cells, 5 to run, 2 at once" in out
     assert "4 of 5 runs have a result" in out
     assert "no data file nowhere.tsv" in out
-    assert err.startswith("error: 1 of 5 cells have no result: lexigraft study")
+    assert "error: 1 of 5 cells have no result: lexigraft study" in err
     assert states(folder) == [("failed", 1), *[("finished", 1)] * 4]
 
     assert call("study", str(folder), "--status") == 0

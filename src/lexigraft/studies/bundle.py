@@ -132,7 +132,7 @@ def _clean(path: Path, paths: Paths) -> Content:
 def _code() -> Iterator[tuple[str, Path]]:
     """The source of this very package: of the repository, else of the installed package."""
     conf = conf_folder()
-    if conf.parent.name == "lexigraft":
+    if (conf.parent / "__init__.py").is_file():
         for name, path in _below(conf.parent, ("**/*",)):
             yield f"src/lexigraft/{name}", path
     else:
