@@ -4,6 +4,7 @@ import multiprocessing
 import signal
 import sys
 import threading
+import time
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,9 @@ from typing import Any
 
 # The exit code of a process when nobody is left to tell it.
 SERVER_DIED = 255
+# Seconds before a new attempt: a killed server that is big lets go of its connections before it is gone, and passes for
+# running until then.
+_PAUSES = (0.1, 0.4, 1.6, 6.4)
 
 
 def start_server(*modules: str) -> None:
@@ -37,7 +41,8 @@ def start(target: Callable[..., None], *arguments: Any) -> tuple[ForkServerProce
     """
     context = multiprocessing.get_context("forkserver")
     error: Exception | None = None
-    for _ in range(3):
+    for pause in (0.0, *_PAUSES):
+        time.sleep(pause)
         here, there = context.Pipe(duplex=False)
         process = context.Process(target=target, args=(*arguments, there))
         try:
