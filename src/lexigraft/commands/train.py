@@ -17,8 +17,8 @@ from lexigraft.data.text_data import TextData
 from lexigraft.evaluation.plots import plot_confusion, plot_curve
 from lexigraft.evaluation.tables import result_table, warning_text
 from lexigraft.runs.fingerprint import fingerprint
-from lexigraft.runs.folder import RunFolder, read_json, require_writable, write_json, write_text
-from lexigraft.runs.manifest import manifest, package_sha256
+from lexigraft.runs.folder import RunFolder, require_writable, write_json, write_text
+from lexigraft.runs.manifest import manifest, other_code, package_sha256
 from lexigraft.runs.predictions import save_predictions, told
 from lexigraft.runs.state import RunState, claimed
 from lexigraft.tasks.inference import predictions
@@ -116,10 +116,8 @@ def _print(result: dict[str, Any], console: Console) -> None:
 
 def _other_code(folder: RunFolder) -> str | None:
     """Which code an earlier attempt was made by, if it was not this one."""
-    if not folder.provenance.is_file():
-        return None
-    code = read_json(folder.provenance)["code"]
-    if code["package_sha256"] == package_sha256():
+    code = other_code(folder)
+    if code is None:
         return None
     commit = f", commit {code['git_commit'][:12]}" if code.get("git_commit") else ""
     return f"package {code['package_sha256'][:12]}{commit}, and not {package_sha256()[:12]}"

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from lexigraft.runs.folder import RunFolder, read_json
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 PACKAGES = (
     "lexigraft", "torch", "pytorch-lightning", "transformers", "tokenizers", "datasets", "torchmetrics",
@@ -32,6 +34,14 @@ def manifest(*, seed: int, data: dict[str, Any], source: dict[str, Any], target:
         "code": _code(),
         "hardware": _hardware(),
     }
+
+
+def other_code(folder: RunFolder) -> dict[str, Any] | None:
+    """`code` of the record in a run folder, if it is there and names another package than the present one."""
+    if not folder.provenance.is_file():
+        return None
+    code: dict[str, Any] = read_json(folder.provenance)["code"]
+    return None if code["package_sha256"] == package_sha256() else code
 
 
 def command_line(argv: Sequence[str]) -> str:

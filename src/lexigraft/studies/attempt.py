@@ -3,8 +3,6 @@
 import os
 import pickle
 import pkgutil
-import sys
-import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,9 +11,7 @@ from typing import Any
 
 from lexigraft.runs.state import InUse, RunState
 from lexigraft.studies.job import Job
-from lexigraft.studies.process import DISTRIBUTED, sentence
-
-_LINES = 15  # of a killed job's log
+from lexigraft.studies.process import DISTRIBUTED, print_into_log, sentence
 
 
 @dataclass(frozen=True)
@@ -60,28 +56,9 @@ def answer_in(path: Path) -> Mapping[str, Any]:
     return {"state": "failed", "error": str(what).strip().splitlines()[-1] + f"\n{what}"}
 
 
-def last_lines(job: Job) -> list[str]:
-    """The end of its log."""
-    try:
-        with open(job.log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 64_000))
-            return file.read().decode(errors="replace").splitlines()[-_LINES:]
-    except OSError:
-        return []
-
-
 def _surroundings(job: Job, attempt: int) -> None:
     """Variables and output, as of a pool's job."""
     for name in DISTRIBUTED:
         os.environ.pop(name, None)
-    threads = (job.values.get("hardware") or {}).get("threads")
-    if threads is not None:
-        os.environ["OMP_NUM_THREADS"] = str(threads)
-    os.environ.update(job.env)
-    job.folder.mkdir(parents=True, exist_ok=True)
-    with open(job.log, "ab") as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
-    for stream in sys.stdout, sys.stderr:
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
-    print(f"--- {job.name}: attempt {attempt}, {time.strftime('%Y-%m-%d %H:%M:%S %z')}, process {os.getpid()}")
+    os.environ.update(job.variables)
+    print_into_log(job.folder, job.name, attempt)

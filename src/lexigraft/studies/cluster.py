@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from lexigraft.studies.attempt import Attempt, answer_in, last_lines
+from lexigraft.studies.attempt import Attempt, answer_in
 from lexigraft.studies.job import Job, Outcome
 from lexigraft.studies.pool import Watch
 
@@ -163,7 +163,7 @@ class _Jobs(ABC):
             if self._watch:
                 self._watch.died(task.job, why)
         else:
-            self._end(task, {"state": "killed", "error": "\n".join([why, *last_lines(task.job)])})
+            self._end(task, {"state": "killed", "error": "\n".join([why, *task.job.last_lines()])})
 
     def _too_long(self, seconds: float) -> bool:
         return False

@@ -15,10 +15,11 @@ from rich.console import Console
 
 from lexigraft.config.errors import ConfigError, wants_traceback
 from lexigraft.config.hydra_app import Task
-from lexigraft.runs.folder import RunFolder, read_json
+from lexigraft.runs.folder import RunFolder
 from lexigraft.runs.state import RunState
-from lexigraft.studies.job import Job, Outcome
-from lexigraft.studies.live import GOOD, Live
+from lexigraft.studies.job import GOOD, Job, Outcome
+from lexigraft.studies.live import Live
+from lexigraft.studies.pool import Watch
 
 if TYPE_CHECKING:
     from hydra_plugins.lexigraft_launchers import PoolLauncher
@@ -40,14 +41,19 @@ def open_pool(task: Task, settings: DictConfig) -> None:
 
     `ValueError` for values that the pool does not allow, `ImportError` for an extra that it lacks.
     """
+    live = Live(Console(stderr=True))
+    with task.outside():
+        task.pool = made_pool(task, settings, live), live
+
+
+def made_pool(task: Task, settings: DictConfig, watch: Watch) -> Any:
+    """The pool that the keys of a launcher describe, open until the end of the line."""
     values = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
     if values.get("slots") is not None:
         values["slots"] = [str(slot) for slot in values["slots"]]  # devices are numbers in a line, names in a pool
     kind = pkgutil.resolve_name(values.pop("pool"))
     values.pop("_target_")
-    live = Live(Console(stderr=True))
-    with task.outside():
-        task.pool = task.open.enter_context(kind(**values, watch=live)), live
+    return task.open.enter_context(kind(**values, watch=watch))
 
 
 def launch(launcher: "PoolLauncher", job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
@@ -138,13 +144,13 @@ def _finished(job: Job) -> dict[str, Any] | None:
 
 def _other_code(job: Job) -> str:
     """What is to be said of a finished run that other code than this made."""
-    from lexigraft.runs.manifest import package_sha256  # imports torch, as the check of the line has done
+    from lexigraft.runs.manifest import other_code, package_sha256  # imports torch, as the check of the line has done
 
-    provenance = RunFolder(job.folder).provenance
-    made_by = read_json(provenance)["code"]["package_sha256"] if provenance.is_file() else None
-    if made_by in (None, package_sha256()):
+    code = other_code(RunFolder(job.folder))
+    if code is None:
         return ""
-    return f", by other code: package {made_by[:12]}, and not {package_sha256()[:12]}; rerun=true does it again"
+    made_by, now = code["package_sha256"][:12], package_sha256()[:12]
+    return f", by other code: package {made_by}, and not {now}; rerun=true does it again"
 
 
 def _job_return(place: _Place, outcome: Outcome, told: bool) -> JobReturn:

@@ -1,19 +1,38 @@
 """A job: a run that is to be made, and what came of it."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from lexigraft.runs.identity import run_id
+from lexigraft.runs.folder import LOG, RunFolder
 
 # "killed": its process died time and again; "in_use": another process works on the run; "interrupted": by Ctrl-C.
 Ending = Literal["finished", "failed", "killed", "timeout", "pruned", "interrupted", "in_use"]
-LOG = "log.txt"
+GOOD: tuple[Ending, ...] = ("finished", "pruned")  # the endings that leave a result
+_LINES = 15  # of the log of a job that was killed
+
+
+class OfRun:
+    """What belongs to the run of a resolved config `values`."""
+
+    values: Mapping[str, Any]
+
+    @cached_property
+    def folder(self) -> Path:
+        """Its run folder, <output_root>/runs/<id>."""
+        return RunFolder.of(self.values).path
+
+    @property
+    def id(self) -> str:
+        """The name of its run folder; cells of different studies may share it."""
+        return self.folder.name
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(OfRun):
     """A resolved config under a name for people; `env` is set in the job's process beside the launcher's variables."""
 
     name: str
@@ -21,19 +40,24 @@ class Job:
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
-    def id(self) -> str:
-        """The name of its run folder."""
-        return run_id(self.values)
-
-    @property
-    def folder(self) -> Path:
-        """Its run folder, <output_root>/runs/<id>."""
-        return Path(self.values["output_root"]) / "runs" / self.id
+    def variables(self) -> dict[str, str]:
+        """Those that its process gets beside the launcher's: `env`, and the threads of its config."""
+        threads = (self.values.get("hardware") or {}).get("threads")
+        return ({} if threads is None else {"OMP_NUM_THREADS": str(threads)}) | dict(self.env)
 
     @property
     def log(self) -> Path:
         """What its processes printed, one after the other."""
         return self.folder / LOG
+
+    def last_lines(self) -> list[str]:
+        """The end of its log."""
+        try:
+            with open(self.log, "rb") as file:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - 64_000))
+                return file.read().decode(errors="replace").splitlines()[-_LINES:]
+        except OSError:
+            return []
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 
 from lexigraft.config.errors import ConfigError
+from lexigraft.runs.reading import Run
 from lexigraft.studies.cell import Cell
 from lexigraft.studies.cluster import LocalJobs, SlurmJobs
 from lexigraft.studies.job import Job, Outcome
@@ -19,21 +20,8 @@ from lexigraft.studies.study import Launch
 _PAUSE = 5.0  # seconds between two looks at what another launcher is at work on
 
 
-class Runs(Protocol):
-    """What runs jobs."""
-
-    @property
-    def size(self) -> int: ...
-
-    def submit(self, job: Job) -> None: ...
-
-    def next(self) -> Outcome: ...
-
-    def run(self, jobs: Sequence[Job]) -> list[Outcome]: ...
-
-
 def runner(launch: Launch, watch: Watch | None = None) -> AbstractContextManager[Any]:
-    """What `launch` of a study names, as a context manager of `Runs`; `ConfigError` for options that it does not have.
+    """What `launch` of a study names, to be entered; `ConfigError` for options that it does not have.
 
     Of this machine's processes each gets one of the GPUs that `slots` names.
     """
@@ -47,6 +35,12 @@ def runner(launch: Launch, watch: Watch | None = None) -> AbstractContextManager
         return kinds[launch.launcher](**common, **launch.options)
     except TypeError as error:
         raise ConfigError(f"launch.options={launch.options} do not fit launcher={launch.launcher}: {error}") from error
+
+
+def unfinished(cells: Sequence[Cell], runs: Sequence[Run]) -> list[Cell]:
+    """The cells that have to be run, each run once; `runs` are those of all cells."""
+    left = [cell for cell, run in zip(cells, runs) if run.state != "finished" or cell.values["rerun"]]
+    return list({cell.id: cell for cell in left}.values())
 
 
 def run_cells(cells: Sequence[Cell], launch: Launch, console: Console, done: int = 0) -> list[Outcome]:

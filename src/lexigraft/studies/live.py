@@ -8,9 +8,7 @@ from rich.live import Live as RichLive
 from rich.table import Table
 from rich.text import Text
 
-from lexigraft.studies.job import Job, Outcome
-
-GOOD = ("finished", "pruned")
+from lexigraft.studies.job import GOOD, Job, Outcome
 
 
 @dataclass

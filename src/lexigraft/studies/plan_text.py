@@ -11,6 +11,7 @@ from rich.text import Text
 
 from lexigraft.runs.state import RunState
 from lexigraft.studies.cell import Cell
+from lexigraft.studies.job import GOOD
 from lexigraft.studies.status import STATES, duration, estimates
 
 # So many cells are all listed; of more, the first few.
@@ -39,14 +40,11 @@ def plan_table(
     told = ", ".join(f"{counts[state]:,} {STATES[state]}" for state in STATES if counts[state])
     shown = len(cells) if everything or len(cells) <= ALL else FEW
     lines: list[RenderableType] = [_axes(cells), Text(f"{_cells(len(cells))}{_left_out(cells)}: {told}")]
-    lines.append(Text(_cost([of for of, state in zip(expected, named) if state not in DONE], jobs)))
+    lines.append(Text(_cost([of for of, state in zip(expected, named) if state not in GOOD], jobs)))
     lines += [Text(), _listed(cells[:shown], named, expected)]
     if shown < len(cells):
         lines.append(Text(f"and {_cells(len(cells) - shown)} more; --all lists them"))
     return Group(*lines)
-
-
-DONE = ("finished", "pruned")
 
 
 def _state(states: Mapping[str, RunState], cell: Cell) -> str:
@@ -108,7 +106,7 @@ def _listed(cells: Sequence[Cell], states: Sequence[str], expected: Sequence[flo
         table.add_column(heading, no_wrap=True)
     table.add_column("cost", justify="right", no_wrap=True)
     for cell, state, cost in zip(cells, states, expected):
-        about = "" if state in DONE else "~"
+        about = "" if state in GOOD else "~"
         told = "-" if cost is None or state == "pruned" else about + duration(cost)
         table.add_row(*map(Text, cell.labels.values()), cell.id, STATES.get(state, state), told)
     return table

@@ -20,7 +20,6 @@ from lexigraft.studies.process import Order, carry_out, variables
 
 WORK = "lexigraft.studies.early:execute"
 GRACE = 10.0  # seconds in which a job that is told to stop can write down how far it came
-_LINES = 15  # of a killed job's log
 
 
 class Watch(Protocol):
@@ -158,10 +157,7 @@ class Pool:
 
     def _order(self, task: _Task, slot: str | None) -> Order:
         job = task.job
-        own = dict(job.env) if slot is None else {**job.env, "CUDA_VISIBLE_DEVICES": slot}
-        threads = (job.values.get("hardware") or {}).get("threads")
-        if threads is not None:
-            own.setdefault("OMP_NUM_THREADS", str(threads))
+        own = job.variables if slot is None else {**job.variables, "CUDA_VISIBLE_DEVICES": slot}
         return Order(job.name, task.attempts, self._work, job.values, str(job.folder), variables(os.environ, own))
 
     def _advance(self) -> None:
@@ -209,7 +205,7 @@ class Pool:
             if self._watch:
                 self._watch.died(task.job, _death(code, bool(said)))
         else:
-            self._end(task, "killed", error="\n".join([_death(code, bool(said)), *_last_lines(task.job)]))
+            self._end(task, "killed", error="\n".join([_death(code, bool(said)), *task.job.last_lines()]))
 
     def _end(self, task: _Task, state: Ending, value: float | None = None, error: str | None = None) -> None:
         outcome = Outcome(task.job, state, value, error, task.seconds, task.attempts)
@@ -264,13 +260,3 @@ def _death(code: int | None, stopped: bool) -> str:
         name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
         return f"its process was killed by {name}" + (", probably out of memory" if name == "SIGKILL" else "")
     return f"its process ended with exit code {code} and without a result"
-
-
-def _last_lines(job: Job) -> list[str]:
-    """The end of its log."""
-    try:
-        with open(job.log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 64_000))
-            return file.read().decode(errors="replace").splitlines()[-_LINES:]
-    except OSError:
-        return []

@@ -3,15 +3,15 @@
 import atexit
 import ctypes
 import gc
-import importlib
 import json
 import os
+import pkgutil
 import signal
 import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from lexigraft.config.errors import innermost, is_users
+from lexigraft.runs.folder import LOG
 from lexigraft.runs.state import InUse, RunState
-from lexigraft.studies.job import LOG
 
 # What one process of a distributed run tells the others; a job inherits nothing of it.
 DISTRIBUTED = (
@@ -51,8 +51,10 @@ def carry_out(order: Order, answer: Connection) -> None:
     """
     _separate()
     try:
-        _surroundings(order)
-        value = _function(order.work)(order.values)
+        os.environ.clear()
+        os.environ.update(order.env)
+        print_into_log(Path(order.folder), order.name, order.attempt)
+        value = pkgutil.resolve_name(order.work)(order.values)
         state = "pruned" if _pruned(Path(order.folder)) else "finished"
         said: dict[str, Any] = {"state": state, "value": None if value is None else float(value)}
     except InUse as error:
@@ -106,11 +108,8 @@ def _separate() -> None:
 _IMPORTED_BY = os.getpid()  # the fork server, where it imported this
 
 
-def _surroundings(order: Order) -> None:
-    """Variables and output."""
-    os.environ.clear()
-    os.environ.update(order.env)
-    folder = Path(order.folder)
+def print_into_log(folder: Path, name: str, attempt: int) -> None:
+    """From now on write what this process prints into the log of a run, after a line that tells of the attempt."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / LOG, "ab") as log:
         os.dup2(log.fileno(), 1)
@@ -118,17 +117,11 @@ def _surroundings(order: Order) -> None:
     for stream in sys.stdout, sys.stderr:
         stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]
     now = time.strftime("%Y-%m-%d %H:%M:%S %z")
-    print(f"--- {order.name}: attempt {order.attempt}, {now}, process {os.getpid()} on {socket.gethostname()}")
-
-
-def _function(name: str) -> Callable[[Mapping[str, Any]], float | None]:
-    module, _, function = name.partition(":")
-    found: Callable[[Mapping[str, Any]], float | None] = getattr(importlib.import_module(module), function)
-    return found
+    print(f"--- {name}: attempt {attempt}, {now}, process {os.getpid()} on {socket.gethostname()}")
 
 
 def _pruned(folder: Path) -> bool:
     try:
         return RunState.of_file(folder).name == "pruned"
-    except (OSError, ValueError, TypeError):  # torn; what the work returned counts
+    except OSError:  # what the work returned counts
         return False

@@ -16,7 +16,7 @@ from lexigraft.studies.job import Job, Outcome
 from lexigraft.studies.pool import Pool
 from lexigraft.studies.search.objective import objective
 from lexigraft.studies.search.report import described, write_report
-from lexigraft.studies.search.search import Search, chosen_cells, is_done, read, run_search, searched, searches
+from lexigraft.studies.search.search import Compose, Found, Search, chosen_cells, is_done, read, searched, searches
 from lexigraft.studies.search.space import read_space
 from lexigraft.studies.search.trials import Settings
 from lexigraft.studies.study import Search as Wanted
@@ -53,10 +53,16 @@ def near(job: Job) -> Outcome:
     return finished(job, -((values["x"] - AIMS[values["data"]]) ** 2) - values["y"])
 
 
-def run(root: Path, of: Study, pool: Here) -> Any:
-    found = run_search(of, cells(root), pool, lambda words: values_of(words, root))
-    pool.run([Job("best", cell.values) for cell in found[1]])
-    return found
+def searched_all(of: Study, among: Sequence[Cell], pool: Here, compose: Compose) -> tuple[list[Found], list[Cell]]:
+    groups = searches(of, among)
+    found = [searched(wanted, pool, compose) for wanted, _ in groups]
+    return found, [cell for each, (_, group) in zip(found, groups) for cell in chosen_cells(each, group, compose)]
+
+
+def run(root: Path, of: Study, pool: Here) -> tuple[list[Found], list[Cell]]:
+    found, chosen = searched_all(of, cells(root), pool, lambda words: values_of(words, root))
+    pool.run([Job("best", cell.values) for cell in chosen])
+    return found, chosen
 
 
 def test_each_group_is_searched_on_validation_and_its_best_run_with_all_seeds(tmp_path: Path) -> None:
@@ -136,7 +142,7 @@ def test_a_changed_study_is_refused(tmp_path: Path) -> None:
         run(tmp_path, changed, Here(near))
     others = [Cell(c.labels, (*c.overrides, "trainer.epochs=5"), c.values) for c in cells(tmp_path)]
     with pytest.raises(ConfigError, match="trainer.epochs was 3 and is now 5; give another storage="):
-        run_search(study(3), others, Here(near), lambda words: values_of(words, tmp_path))
+        searched_all(study(3), others, Here(near), lambda words: values_of(words, tmp_path))
     pool = Here(near)
     run(tmp_path, study(trials=3), pool)
     assert len(pool.ran) == 2 + 6
@@ -151,7 +157,7 @@ def test_every_config_that_does_not_fit_is_told_before_the_first_trial(tmp_path:
 
     pool = Here(near)
     with pytest.raises(ConfigError) as error:
-        run_search(study(), cells(tmp_path), pool, compose)
+        searched_all(study(), cells(tmp_path), pool, compose)
     assert error.value.problems == ("there is no x=2", "there is no y=2")
     assert pool.ran == []
 

@@ -9,7 +9,7 @@ from lexigraft.config.compose import loader
 from lexigraft.studies.cell import Cell
 from lexigraft.studies.composing import Composer
 from lexigraft.studies.job import Outcome
-from lexigraft.studies.launching import run_cells, runner
+from lexigraft.studies.launching import run_cells, runner, unfinished
 from lexigraft.studies.live import Live
 from lexigraft.studies.results import runs_of
 from lexigraft.studies.search.report import write_report
@@ -36,8 +36,7 @@ def run_study(
         )
         console.print(f"search {of.search.name}: {values} with {' '.join(of.words)}", markup=False)
     runs, _ = runs_of(chosen)
-    left = [cell for cell, run in zip(chosen, runs) if run.state != "finished" or cell.values["rerun"]]
-    left = list({cell.id: cell for cell in left}.values())
+    left = unfinished(chosen, runs)
     console.print(f"study {study.name}: {len(chosen)} cells chosen, {len(left)} to run", markup=False)
     return chosen, run_cells(left, launch, console, done=len(chosen) - len(left)) if left else []
 

@@ -58,22 +58,11 @@ class Found:
         return self.search.space.words(self.best[0]["params"])
 
 
-def run_search(
-    study: Study, cells: Sequence[Cell], pool: Jobs, compose: Compose, told: Told | None = None
-) -> tuple[list[Found], list[Cell]]:
-    """Search once for each group of cells that differ in `study.repeats` alone: the searches, and the cells with the
-    best config of their group, which are still to be run.
-
-    Trials have the words of the group's first cell and `test=false`. May be called again at any time: what is done is
-    read. `ConfigError` for a space that does not fit, `ValueError` where too many trials fail or none finishes.
-    """
-    groups = searches(study, cells)
-    found = [searched(search, pool, compose, told) for search, _ in groups]
-    return found, [cell for of, (_, group) in zip(found, groups) for cell in chosen_cells(of, group, compose)]
-
-
 def searches(study: Study, cells: Sequence[Cell]) -> list[tuple[Search, list[Cell]]]:
-    """The searches of a study, and the cells that each decides about."""
+    """The searches of a study, and the cells that each decides about: those that differ in `study.repeats` alone.
+
+    Trials have the words of the first of them and `test=false`. `ConfigError` for a space that cannot be read.
+    """
     assert study.search is not None
     wanted = study.search
     space = read_space([f"{key}={values}" for key, values in wanted.space.items()])
@@ -100,7 +89,10 @@ def chosen_cells(found: Found, group: Sequence[Cell], compose: Compose) -> list[
 
 
 def searched(search: Search, pool: Jobs, compose: Compose, told: Told | None = None) -> Found:
-    """Run a search, or the rest of it."""
+    """Run a search, or the rest of it; may be called again at any time, since what is done is read.
+
+    `ConfigError` for a space that does not fit, `ValueError` where too many trials fail or none finishes.
+    """
     space, settings = search.space, search.settings
     require_fit(settings.sampler, settings.pruner, space, len(search.objectives))
     values = _values(search, compose)

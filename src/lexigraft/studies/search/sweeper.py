@@ -1,29 +1,29 @@
 """What `lexigraft train -m hydra/sweeper=optuna` does: a search, told as it goes, and at its end its best as a line."""
 
-import pkgutil
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.utils import setup_globals
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import OmegaConf, open_dict
 from pydantic import Field
 
 from lexigraft.config.compose import POOL_LAUNCHER
 from lexigraft.config.errors import ConfigError
 from lexigraft.config.hydra_app import Task
 from lexigraft.config.schema import Closed, Count, Seed, Text, schema_problems
-from lexigraft.studies.job import Job, Outcome
+from lexigraft.studies.hydra_launcher import made_pool
+from lexigraft.studies.job import GOOD, Job, Outcome
 from lexigraft.studies.search.report import write_report
 from lexigraft.studies.search.search import Found, Search, default_storage, require_composable, searched
 from lexigraft.studies.search.space import Space, read_space
-from lexigraft.studies.search.trials import Jobs, Settings
+from lexigraft.studies.search.trials import Settings
 
 if TYPE_CHECKING:
     from hydra_plugins.lexigraft_sweepers import OptunaSweeper
@@ -93,7 +93,7 @@ def sweep(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> list[dict[str, 
         tuple(keys.objectives),
     )
     with task.outside():
-        found = searched(search, _pool(task, config.hydra.launcher), compose, told=_copied)
+        found = searched(search, made_pool(task, config.hydra.launcher, _Lines()), compose, told=_copied)
     write_report(found, folder)
     print(_summary(found, folder))
     return [dict(trial) for trial in found.best]
@@ -113,22 +113,11 @@ class _Lines:
 
     def ended(self, outcome: Outcome) -> None:
         job = outcome.job
-        if outcome.state in ("finished", "pruned"):
+        if outcome.state in GOOD:
             value = "" if outcome.value is None else f": {outcome.value:.4f}"
             _say(f"{_number(job)} {outcome.state}{value} ({job.folder}, {outcome.seconds:.1f} s)")
         else:
             _say(f"{_number(job)} failed: {outcome.error or outcome.state} (see {job.log})")
-
-
-def _pool(task: Task, settings: DictConfig) -> Jobs:
-    """The pool of a launcher's keys, closed at the end of the line."""
-    values = cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True))
-    kind = pkgutil.resolve_name(values.pop("pool"))
-    values.pop("_target_")
-    if isinstance(values.get("slots"), list):
-        values["slots"] = [str(slot) for slot in values["slots"]]
-    pool: Jobs = task.open.enter_context(kind(**values, watch=_Lines()))
-    return pool
 
 
 def _keys(settings: Mapping[str, Any]) -> _Keys:
@@ -166,7 +155,6 @@ def _say(text: str) -> None:
 
 def _summary(found: Found, folder: Path) -> str:
     """The best trial, or the front, and the line that trains it with several seeds."""
-    text = [_line_of(trial, found) for trial in found.best]
     words = [word for word in found.search.words if not word.lstrip("+").startswith(("seed=", "test="))]
     line = shlex.join(["lexigraft", "train", "-m", *words, *found.words, SEEDS])
     title, which = "best trial", "it"
