@@ -13,6 +13,7 @@ from lexigraft.runs.manifest import package_sha256
 from lexigraft.runs.reading import Run
 from lexigraft.runs.state import RunState
 from lexigraft.studies.cell import Cell
+from lexigraft.studies.job import GOOD
 from lexigraft.studies.plan import plan
 from lexigraft.studies.plan_text import plan_table
 from lexigraft.studies.reading import read_study
@@ -33,7 +34,11 @@ def run(args: argparse.Namespace) -> None:
         seconds = {of.id: of.seconds for of in runs if of.seconds is not None}
         console.print(plan_table(cells, states, seconds, repeats=study.repeats, jobs=launch.jobs, everything=args.all))
     elif args.status:
-        console.print(status_text(status(cells, study.repeats, launch.jobs)))
+        if study.search is not None:
+            from lexigraft.studies.search.standing import standing_text
+
+            console.print(standing_text(study, cells, launch.jobs))
+        console.print(status_text(status(_final(study, cells), study.repeats, launch.jobs)))
     elif args.table:
         _print_table(study, _final(study, cells), console)
     else:
@@ -46,19 +51,18 @@ def _run(study: Study, cells: Sequence[Cell], launch: Launch, console: Console, 
 
         cells, outcomes = run_study(study, cells, launch, console)
     else:
-        from lexigraft.studies.launching import run_cells
+        from lexigraft.studies.launching import run_cells, unfinished
 
         runs, warnings = runs_of(cells)
         for warning in [*warnings, *_other_code(runs)]:
             console.print(warning_text(warning))
-        left = [cell for cell, of in zip(cells, runs) if of.state != "finished" or cell.values["rerun"]]
-        left = list({cell.id: cell for cell in left}.values())
+        left = unfinished(cells, runs)
         console.print(
             f"study {study.name}: {len(cells)} cells, {len(left)} to run, {launch.jobs} at once", markup=False
         )
         outcomes = run_cells(left, launch, console, done=len(cells) - len(left)) if left else []
     _print_table(study, cells, console)
-    failed = [outcome for outcome in outcomes if outcome.state not in ("finished", "pruned")]
+    failed = [outcome for outcome in outcomes if outcome.state not in GOOD]
     if failed:
         raise SweepFailed(
             f"{len(failed)} of {len(cells)} cells have no result: lexigraft study {folder} --status says why, and the "
