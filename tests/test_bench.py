@@ -15,7 +15,7 @@ def test_every_table_comes_out():
     done = subprocess.run([sys.executable, BENCH / "run.py", "--small"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     outputs = done.stdout.split("--- bench/")
-    _, startup, matrix, matching, transplant, pursuit, neighbours, active, training, *later = outputs
+    _, startup, matrix, matching, transplant, pursuit, neighbours, active, reviews, titles, *later = outputs
     of = {output.partition("\n")[0]: output for output in later}
     assert "\n--help " in startup
     for reader in ("lexigraft, the matrix alone", "lexigraft, read_checkpoint", "transformers, AutoModel"):
@@ -30,7 +30,8 @@ def test_every_table_comes_out():
     assert "plain" in pursuit
     assert "sparsemax" in neighbours or "FOCUS" in neighbours
     assert "active" in active
-    assert "texts/s" in training
+    assert "\nlexigraft / Trainer" in reviews
+    assert "\nlexigraft / plain loop" in titles
     assert "\nratio " in of["planning.py"]
     assert "table with the index" in of["reading.py"]
     assert "launching.py" in of
