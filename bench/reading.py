@@ -94,7 +94,7 @@ def _config(root: Path, data: str, transplant: str, model: str, seed: int) -> di
         "output_root": str(root), "experiment": "bench", "seed": seed, "data": {"_target_": "files", "train": data},
         "transplant": {"_target_": transplant, **options}, "model": {"_target_": model, "encoder": options},
         **{group: {"_target_": f"lexigraft.{group}", **options} for group in groups},
-        "hardware": {"precision": "32-true", "accelerator": "cpu", "threads": 1}, "logger": {}, "auxiliary": {},
+        "hardware": {"precision": "32", "accelerator": "cpu", "threads": 1}, "logger": {}, "auxiliary": {},
     }  # fmt: skip
 
 
@@ -135,7 +135,7 @@ def _result(draw: random.Random) -> dict[str, Any]:
         "metrics": {"dev": split(), "test": split()},
         "history": [{"epoch": i, "step": 700 * i, **epoch} for i in range(10)],
         "counts": {"texts": {"train": 44872, "dev": 10000, "test": 10000}, "parameters": 1023910},
-        "precision": "32-true", "device": "cpu", "seconds": {"data": 0.3, "train": 137.4, "total": 146.2},
+        "precision": "32", "device": "cpu", "seconds": {"data": 0.3, "train": 137.4, "total": 146.2},
     }  # fmt: skip
 
 

@@ -46,7 +46,7 @@ def run_folder(tmp_path):
         "status": "finished",
         "metrics": {"dev": metrics, "test": metrics},
         "counts": {"texts": {"train": 1200, "dev": 3}, "parameters": 1234567, "trainable_parameters": 1000},
-        "precision": "32-true",
+        "precision": "32",
         "device": "cpu",
         "seconds": {"data": 0.5, "train": 2.5, "total": 3.0},
     }

@@ -141,13 +141,13 @@ def test_references_to_hydras_own_node_resolve():
     assert cfg.experiment == "bigru"
 
 
-def test_several_devices_are_refused_in_a_sweep():
+def test_several_devices_are_refused_in_a_sweep_within_one_process():
     [first, _] = composed("seed=0,1", "hardware.devices=2", multirun=True)
-    with pytest.raises(ConfigError, match=r"hardware.devices=2 cannot be combined with -m"):
-        refuse_devices_under_multirun(first.hydra, first)
-    [first, _] = composed("seed=0,1", "hardware.devices=2", "hydra/launcher=basic", multirun=True)
-    with pytest.raises(ConfigError, match=r"hardware.devices=2 cannot be combined with -m"):
-        refuse_devices_under_multirun(first.hydra, first)
+    refuse_devices_under_multirun(first.hydra, first)
+    for setting in ("hardware.devices=2", "hardware.nodes=2", "hardware.devices=auto"):
+        [first, _] = composed("seed=0,1", setting, "hydra/launcher=basic", multirun=True)
+        with pytest.raises(ConfigError, match=f"{setting} cannot be combined with hydra/launcher=basic"):
+            refuse_devices_under_multirun(first.hydra, first)
     [single] = composed("hardware.devices=2")
     refuse_devices_under_multirun(single.hydra, single)
 

@@ -108,28 +108,23 @@ def test_an_unknown_resolver_is_named():
     assert problem == "data.deep.0.x in the config: Unsupported interpolation type nope"
 
 
-@pytest.mark.parametrize(("available", "refused"), [(False, True), (True, False)])
-def test_fp16_needs_a_gpu_also_where_the_accelerator_is_chosen_automatically(monkeypatch, available, refused):
+def test_what_the_machine_lacks_is_told_before_anything_is_read(monkeypatch):
     import torch
 
-    monkeypatch.setattr(torch.accelerator, "is_available", lambda: available)
-    cfg = train_config(hardware=HARDWARE | {"precision": "16-mixed"})
-    if refused:
-        assert "hardware.precision=16-mixed needs a GPU" in problems_of(cfg, TrainConfig)[0]
-    else:
-        assert preflight(cfg, TrainConfig).hardware.precision == "16-mixed"
-
-
-@pytest.mark.parametrize(("here", "says"), [(0, "there are 0 GPUs here"), (1, "there is 1 GPU here"), (2, None)])
-def test_gpus_that_are_not_here_are_refused_before_anything_is_read(monkeypatch, here, says):
-    import torch
-
-    monkeypatch.setattr(torch.accelerator, "device_count", lambda: here)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     cfg = train_config(hardware=HARDWARE | {"accelerator": "gpu", "devices": 2})
-    if says:
-        assert says in problems_of(cfg, TrainConfig)[0]
-    else:
-        assert preflight(cfg, TrainConfig).hardware.devices == 2
+    [problem] = problems_of(cfg, TrainConfig)
+    assert problem.endswith("there is 1 GPU here; use hardware=auto, or hardware.devices=1")
+
+
+def test_numbers_of_processes_are_settled(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    cfg = train_config(hardware=HARDWARE | {"accelerator": "gpu", "devices": "auto", "nodes": "auto"})
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    checked = preflight(cfg, TrainConfig).hardware
+    assert (checked.devices, checked.nodes) == (4, 1)
 
 
 def test_check_schema_lets_missing_values_pass_but_not_wrong_ones():

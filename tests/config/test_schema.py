@@ -10,6 +10,7 @@ from lexigraft.config.schema import (
     keys,
     missing_values,
     schema_problems,
+    shown_value,
 )
 
 NODE = {"_target_": "builtins.dict"}
@@ -32,8 +33,19 @@ TRAINER = {
     "progress": True,
     "profile": False,
     "keep_last": False,
+    "checkpoint_every": 10,
+    "checkpoint_async": False,
 }
-HARDWARE = {"accelerator": "auto", "devices": 1, "precision": "32-true", "threads": 2, "compile": False}
+HARDWARE = {
+    "accelerator": "auto",
+    "devices": 1,
+    "nodes": 1,
+    "precision": "32",
+    "threads": 2,
+    "compile": False,
+    "deterministic": False,
+    "requeue": False,
+}
 
 
 def where(path):
@@ -134,21 +146,52 @@ def test_a_group_is_not_one_value():
     ]
 
 
-@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed", "64-true"])
-def test_lightnings_precisions_are_known(precision):
+@pytest.mark.parametrize("precision", ["auto", "32", "tf32", "bf16-mixed", "bf16-true", "16-mixed", "fp8"])
+def test_precisions_are_known(precision):
     assert problems_of(Hardware, HARDWARE | {"precision": precision}) == []
 
 
-def test_other_precisions_are_refused():
-    [problem] = problems_of(Hardware, HARDWARE | {"precision": "bf16-mixd"})
-    assert problem.endswith("did you mean 'bf16-mixed'?")
+def test_float32_may_be_written_as_a_number_and_becomes_a_text():
+    settled, problems = schema_problems(HARDWARE | {"precision": 32}, Hardware, where)
+    assert (settled["precision"], problems) == ("32", [])
 
 
-@pytest.mark.parametrize("precision", ["16-mixed", "16-true"])
-def test_fp16_on_a_cpu_is_refused(precision):
-    values = {"hardware": HARDWARE | {"accelerator": "cpu", "precision": precision}}
-    problems = problems_of(TrainConfig, values)
-    assert any(f"hardware.precision={precision} in x.yaml is not for a CPU" in problem for problem in problems)
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("precision", "bf16-mixd", "did you mean 'bf16-mixed'?"),
+        ("precision", "32-true", "should be 32, the name that float32 has here"),
+        ("precision", 64, "should be 'auto', '32', 'tf32', 'bf16-mixed', 'bf16-true', '16-mixed' or 'fp8'"),
+        ("precision", True, "should be 'auto', '32', 'tf32', 'bf16-mixed', 'bf16-true', '16-mixed' or 'fp8'"),
+        ("accelerator", "cuda", "should be 'auto', 'cpu', 'gpu' or 'mps'"),
+        ("devices", 0, "should be a whole number from 1 on, or auto"),
+        ("devices", True, "should be a whole number from 1 on, or auto"),
+        ("nodes", "all", "should be a whole number from 1 on, or auto"),
+        ("compile", "maybe", "should be true, false or auto"),
+        ("deterministic", "warn", "should be a valid boolean"),
+        ("requeue", 1, "should be a valid boolean"),
+    ],
+)
+def test_other_hardware_is_refused_in_one_sentence(key, value, says):
+    [problem] = problems_of(Hardware, HARDWARE | {key: value})
+    assert problem.startswith(f"{key}={shown_value(value)} in x.yaml should be")
+    assert problem.endswith(says)
+
+
+@pytest.mark.parametrize(("key", "value"), [("devices", "auto"), ("nodes", "auto"), ("compile", "auto"), ("nodes", 3)])
+def test_what_the_machine_decides_may_be_auto(key, value):
+    assert problems_of(Hardware, HARDWARE | {key: value}) == []
+
+
+def of_hardware(**changes):
+    problems = problems_of(TrainConfig, {"hardware": HARDWARE | changes})
+    return [problem for problem in problems if "hardware" in problem]
+
+
+def test_fp16_on_a_cpu_is_refused():
+    [problem] = of_hardware(accelerator="cpu", precision="16-mixed")
+    assert problem.startswith("hardware.precision=16-mixed in x.yaml is not for a CPU")
+    assert problem.endswith("use bf16-mixed or 32")
 
 
 def test_missing_values_are_named_wherever_they_stand():

@@ -15,9 +15,11 @@ VALUES = {
     "data": {"name": "x", "root": "/a", "train": "t.tsv"},
     "transplant": {"fill": [{"_target_": "f", "root": "/a"}]},
     "auxiliary": {"topic": {"data": {"root": "/a", "name": "y"}, "task": None}},
-    "trainer": {"epochs": 3, "progress": True, "profile": False, "workers": 0, "keep_last": False},
-    "hardware": {"accelerator": "cpu", "precision": "32-true", "threads": 1, "devices": 1, "compile": False},
-}
+    "trainer": {"epochs": 3, "progress": True, "profile": False, "workers": 0, "keep_last": False,
+                "checkpoint_every": 10, "checkpoint_async": False},
+    "hardware": {"accelerator": "cpu", "precision": "32", "threads": 1, "devices": 1, "compile": False,
+                 "nodes": 1, "deterministic": False, "requeue": False},
+}  # fmt: skip
 
 
 def changed(path, value):
@@ -39,6 +41,8 @@ def changed(path, value):
         ("transplant.fill", [{"_target_": "f", "root": "/b"}]), ("trainer.progress", False),
         ("trainer.profile", True), ("trainer.workers", 4), ("trainer.keep_last", True),
         ("hardware.accelerator", "auto"), ("hardware.threads", 2), ("hardware.compile", True),
+        ("hardware.devices", 2), ("hardware.nodes", 2),
+        ("hardware.requeue", True), ("trainer.checkpoint_every", None), ("trainer.checkpoint_async", True),
     ],
 )  # fmt: skip
 def test_what_cannot_change_the_result_is_left_out(path, value):
@@ -49,7 +53,7 @@ def test_what_cannot_change_the_result_is_left_out(path, value):
     ("path", "value"),
     [
         ("seed", 1), ("data.train", "u.tsv"), ("auxiliary.topic.data.name", "z"), ("trainer.epochs", 4),
-        ("hardware.precision", "bf16-mixed"), ("hardware.devices", 2), ("seed", None), ("trainer.epochs", 3.0),
+        ("hardware.precision", "bf16-mixed"), ("hardware.deterministic", True), ("seed", None), ("trainer.epochs", 3.0),
     ],
 )  # fmt: skip
 def test_everything_else_is_another_run(path, value):

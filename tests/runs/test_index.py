@@ -30,7 +30,7 @@ def write_run(
             "status": "finished", "monitor": "accuracy", "best": {"epoch": 2, "step": 8, "value": 0.75},
             "metrics": METRICS | {"test": {"accuracy": accuracy}, "test/topic": {"accuracy": 0.5}},
             "history": [{"epoch": 1}], "counts": {"texts": {"train": 240}, "parameters": 99},
-            "precision": "32-true", "device": "cpu", "seconds": {"train": 3.0, "total": 4.5},
+            "precision": "32", "device": "cpu", "seconds": {"train": 3.0, "total": 4.5},
         }  # fmt: skip
         write_json(folder / "result.json", result)
         code = {"package_sha256": "c0de", "git_commit": "abcd", "git_diff": "+ a line"}
@@ -49,7 +49,7 @@ def test_a_finished_run(tmp_path):
     run = refresh(tmp_path).run(id_of(1))
     assert (run.state, run.attempts, run.started, run.ended, run.error) == ("finished", 1, 100.0, 110.0, None)
     assert (run.monitor, run.precision, run.device, run.code, run.commit) == (
-        "accuracy", "32-true", "cpu", "c0de", "abcd",
+        "accuracy", "32", "cpu", "c0de", "abcd",
     )  # fmt: skip
     assert dict(run.metrics) == {
         "dev/accuracy": 0.8, "dev/roc_auc": None, "dev/count": 4, "test/accuracy": 0.9, "test/topic/accuracy": 0.5,

@@ -31,7 +31,7 @@ def finish(
     code: str = "c0de" * 16,
     data: str = "texts",
     device: str = "cpu",
-    precision: str = "32-true",
+    precision: str = "32",
     **test: float | None,
 ) -> None:
     """Give a cell a result."""

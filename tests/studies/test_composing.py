@@ -106,7 +106,7 @@ def test_options_are_composed_apart_only_where_they_are_independent(composer, mo
         [("optimizer.lr=1", "optimizer.weight_decay=1"), ("optimizer.lr='2'", "optimizer.weight_decay=0")],
         [("optimizer.lr=1", "optimizer.lr=2"), ("optimizer.lr=3", "optimizer.lr=1")],
         [("trainer.epochs=1", "trainer={epochs: 7}"), ("trainer={epochs: 7}", "trainer.epochs=1")],
-        [("hardware=cpu", "hardware.precision=bf16-mixed"), ("hardware=cpu", "hardware.precision=32-true")],
+        [("hardware=cpu", "hardware.precision=bf16-mixed"), ("hardware=cpu", "hardware.precision=32")],
         [("model.encoder.kernel_sizes=[2]",), ("model.encoder.kernel_sizes=[2,3]",), ("model=bigru",)],
     ],
 )

@@ -72,14 +72,14 @@ def test_other_devices_and_precisions_are_warned_of(tmp_path):
     finish(cells[1], 0.5, device="cpu", precision="bf16-mixed")
     assert read_results(cells, ["test/accuracy"]).warnings == (
         "the runs were made on different devices: 3 cuda, 1 cpu",
-        "the runs were made in different precisions: 3 32-true, 1 bf16-mixed",
+        "the runs were made in different precisions: 3 32, 1 bf16-mixed",
     )
 
 
 def test_precisions_that_were_asked_for_are_no_surprise(tmp_path):
     cells = [
         replace(cell, values={**cell.values, "hardware": {"precision": cell.labels["precision"]}})
-        for cell in cells_of(tmp_path, {"precision": ["32-true", "bf16-mixed"], "seed": [0]})
+        for cell in cells_of(tmp_path, {"precision": ["32", "bf16-mixed"], "seed": [0]})
     ]
     for cell in cells:
         finish(cell, 0.5, precision=cell.labels["precision"])

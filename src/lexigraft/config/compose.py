@@ -103,17 +103,15 @@ def jobs(config_name: str, overrides: Sequence[str], multirun: bool) -> Iterator
 
 
 def refuse_devices_under_multirun(hydra_node: Any, cfg: DictConfig) -> None:
-    """`ConfigError` for several devices in a sweep whose jobs share one process, or are processes of our own launchers.
-
-    Lightning's ranks would each start the whole command line again, sweep included; they cannot join a job yet.
-    """
-    target = hydra_node.launcher._target_
-    ours = target == POOL_LAUNCHER or target.rpartition(".")[2] in ("BasicLauncher", "JoblibLauncher")
-    devices = OmegaConf.select(cfg, "hardware.devices")
-    if hydra_node.mode == RunMode.MULTIRUN and ours and isinstance(devices, int) and devices > 1:
+    """`ConfigError` for several processes a run in a sweep whose runs share one process, and with it what is left of
+    the run before."""
+    name = hydra_node.launcher._target_.rpartition(".")[2]
+    hardware = OmegaConf.select(cfg, "hardware") or {}
+    several = [f"hardware.{key}={hardware.get(key)}" for key in ("devices", "nodes") if hardware.get(key, 1) != 1]
+    if hydra_node.mode == RunMode.MULTIRUN and name in ("BasicLauncher", "JoblibLauncher") and several:
         raise ConfigError(
-            f"hardware.devices={devices} cannot be combined with -m, where each run has one process: "
-            "start the runs one by one, or use hardware.devices=1"
+            f"{several[0]} cannot be combined with hydra/launcher={name.removesuffix('Launcher').lower()}, whose runs "
+            "share a process: use hydra/launcher=processes, or hardware.devices=1"
         )
 
 

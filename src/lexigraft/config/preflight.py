@@ -6,6 +6,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from lexigraft.config.errors import ConfigError, did_you_mean, nearest_key
+from lexigraft.config.hardware import hardware_problems, with_counts
 from lexigraft.config.schema import (
     KeyPath,
     Node,
@@ -48,8 +49,8 @@ def preflight(cfg: DictConfig, schema: type, where: Where = somewhere) -> DictCo
     _report(problems + missing_values(values, where))
     _report(_without_target(values, schema, where))
     _report(target_problems(values, where))
-    _report(_hardware_that_is_not_here(values))
-    checked = OmegaConf.create(values)
+    _report(hardware_problems(values))
+    checked = OmegaConf.create(with_counts(values))
     OmegaConf.set_struct(checked, True)
     OmegaConf.set_readonly(checked, True)
     return checked
@@ -110,28 +111,3 @@ def _without_target(values: Node, schema: type, where: Where) -> list[str]:
         for path, node in nodes.items()
         if "_target_" not in node
     ]
-
-
-def _hardware_that_is_not_here(values: Node) -> list[str]:
-    """A GPU, or fp16, which needs one also where `accelerator: auto` came to a CPU; only torch can tell."""
-    hardware = values.get("hardware")
-    if not hardware:
-        return []
-    gpu = hardware["accelerator"] in ("gpu", "cuda", "mps")
-    fp16 = hardware["precision"] in ("16-mixed", "16-true")
-    if not (gpu or fp16):
-        return []
-    import torch
-
-    if fp16 and not torch.accelerator.is_available():
-        return [
-            f"hardware.precision={hardware['precision']} needs a GPU, and there is none here "
-            "(on a CPU fp16 is slow and gives NaN): use bf16-mixed or 32-true"
-        ]
-    here = torch.accelerator.device_count()
-    if gpu and hardware["devices"] > here:
-        return [
-            f"hardware.accelerator={hardware['accelerator']} with hardware.devices={hardware['devices']}: there "
-            f"{'is 1 GPU' if here == 1 else f'are {here} GPUs'} here; use hardware=auto, or fewer devices"
-        ]
-    return []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_type_hints
 
-from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, PlainValidator, TypeAdapter, ValidationError
 
 from lexigraft.config.errors import did_you_mean, nearest, nearest_key
 
@@ -28,6 +28,32 @@ def _below_output_root(name: str) -> str:
     if Path(name).is_absolute() or ".." in Path(name).parts:
         raise ValueError("should be a name, or names with / between them, below output_root")
     return name
+
+
+def _count_or_auto(given: Any) -> int | str:
+    if given == "auto" or (type(given) is int and given >= 1):
+        return given
+    raise ValueError("should be a whole number from 1 on, or auto")
+
+
+def _switch_or_auto(given: Any) -> bool | str:
+    if given == "auto" or isinstance(given, bool):
+        return given
+    raise ValueError("should be true, false or auto")
+
+
+def _precision(given: Any) -> Any:
+    if given == "32-true":
+        raise ValueError("should be 32, the name that float32 has here")
+    return str(given) if type(given) is int else given  # YAML reads 32 as a number
+
+
+# One validator and not a union, of which pydantic would tell each part.
+CountOrAuto = Annotated[int | str, PlainValidator(_count_or_auto)]
+SwitchOrAuto = Annotated[bool | str, PlainValidator(_switch_or_auto)]
+Precision = Annotated[
+    Literal["auto", "32", "tf32", "bf16-mixed", "bf16-true", "16-mixed", "fp8"], BeforeValidator(_precision)
+]
 
 
 class Closed:
@@ -57,20 +83,22 @@ class Trainer(Closed):
     progress: Switch
     profile: Switch
     keep_last: Switch
+    checkpoint_every: Annotated[Number, Field(gt=0)] | None
+    checkpoint_async: Switch
 
 
 @dataclass
 class Hardware(Closed):
-    """What a run computes on, and in which precision (Lightning's names)."""
+    """What a run computes on, in how many processes, and in which precision."""
 
-    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps"]
-    devices: Count
-    precision: Literal[
-        "auto", "32-true", "bf16-mixed", "bf16-true", "16-mixed", "16-true", "64-true",
-        "transformer-engine", "transformer-engine-float16",
-    ]  # fmt: skip
+    accelerator: Literal["auto", "cpu", "gpu", "mps"]
+    devices: CountOrAuto
+    nodes: CountOrAuto
+    precision: Precision
     threads: Count
-    compile: Switch | Literal["auto"]
+    compile: SwitchOrAuto
+    deterministic: Switch
+    requeue: Switch
 
 
 @dataclass
@@ -216,11 +244,9 @@ def shown_value(value: Any) -> str:
 def _contradictions(values: Node, where: Where) -> list[str]:
     """Values that are right one by one but not together."""
     hardware = values.get("hardware")
-    if isinstance(hardware, dict) and hardware.get("accelerator") == "cpu":
-        precision = hardware.get("precision")
-        if precision in ("16-mixed", "16-true"):
-            return [
-                f"hardware.precision={precision} in {where(('hardware', 'precision'))} is not for a CPU, "
-                "where fp16 is slow and gives NaN: use bf16-mixed or 32-true"
-            ]
+    if isinstance(hardware, dict) and hardware.get("accelerator") == "cpu" and hardware.get("precision") == "16-mixed":
+        return [
+            f"hardware.precision=16-mixed in {where(('hardware', 'precision'))} is not for a CPU, "
+            "where fp16 is slow and gives NaN: use bf16-mixed or 32"
+        ]
     return []

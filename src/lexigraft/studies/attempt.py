@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lexigraft.processes import DISTRIBUTED, sentence
 from lexigraft.runs.state import InUse, RunState
 from lexigraft.studies.job import Job
-from lexigraft.studies.process import DISTRIBUTED, print_into_log, sentence
+from lexigraft.studies.process import print_into_log
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def plan(study: Study, overrides: Sequence[str] = ()) -> list[Cell]:
         for labels, words in cells_of(study, overrides):
             line = (*named, *words)
             try:
-                cells.append(Cell(labels, line, _one_process(values_of(line))))
+                cells.append(Cell(labels, line, values_of(line)))
             except ConfigError as error:
                 for problem in error.problems:
                     problems.setdefault(problem, []).append(labels)
@@ -35,17 +35,6 @@ def plan(study: Study, overrides: Sequence[str] = ()) -> list[Cell]:
     if same := list(_same_runs(cells)):
         raise ConfigError(*same)
     return cells
-
-
-def _one_process(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`values`; `ConfigError` where they ask for ranks, each of which would start the whole line again."""
-    devices = values["hardware"]["devices"]
-    if devices > 1:
-        raise ConfigError(
-            f"hardware.devices={devices} cannot be part of a study yet: use hardware.devices=1, or start the runs one "
-            "by one with lexigraft train"
-        )
-    return values
 
 
 def cell_name(labels: Mapping[str, str]) -> str:

@@ -14,9 +14,10 @@ from multiprocessing import connection
 from multiprocessing.context import ForkServerProcess
 from typing import Any, Protocol
 
+from lexigraft.processes import variables
 from lexigraft.studies.forking import SERVER_DIED, start, start_server, undisturbed, wait_for_server
 from lexigraft.studies.job import Ending, Job, Outcome
-from lexigraft.studies.process import Order, carry_out, variables
+from lexigraft.studies.process import Order, carry_out
 
 WORK = "lexigraft.studies.early:execute"
 GRACE = 10.0  # seconds in which a job that is told to stop can write down how far it came
