@@ -1,45 +1,36 @@
-"""What happens beside training: early stopping, one line an epoch, a stop at the first NaN."""
+"""What happens beside training: what may end it early, and one line an epoch."""
 
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, RichProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping
 from rich.console import Console
 
 from lexigraft.evaluation.metrics import LOWER_IS_BETTER
 from lexigraft.runs.fingerprint import fingerprint
+from lexigraft.training.distributed.gathering import mean_over_ranks
+from lexigraft.training.observing.nan import StopAtNaN
 
 
-def callbacks(*, monitor: str, patience: int | None, bar: bool) -> list[Callback]:
-    """What may end a run early, and the bar; `monitor` is a dev metric, `patience` in epochs, None: never."""
-    mode = "min" if monitor in LOWER_IS_BETTER else "max"
-    found: list[Callback] = [StopAtNaN()]
+def callbacks(*, monitor: str, patience: int | None, replay: Path) -> list[Callback]:
+    """What may end a run early; `monitor` is a dev metric, `patience` in epochs, None: never.
+
+    A batch whose loss is not finite is kept in the folder `replay`.
+    """
+    found: list[Callback] = [StopAtNaN(replay)]
     if patience is not None:
+        mode = "min" if monitor in LOWER_IS_BETTER else "max"
         found.append(EarlyStopping(f"dev/{monitor}", patience=patience, mode=mode, check_finite=False))
-    if bar:
-        found.append(RichProgressBar(leave=False))
     return found
-
-
-class StopAtNaN(Callback):
-    """Ends training with a sentence at the first loss that is not finite, before the next step builds on it."""
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if not torch.isfinite(outputs["loss"]):
-            raise ValueError(
-                f"the training loss became {outputs['loss'].item()} at step {trainer.global_step} "
-                f"(epoch {trainer.current_epoch}): lower optimizer.lr, set trainer.gradient_clip, or check the "
-                "source matrix with a smaller transplant.scale"
-            )
 
 
 class EpochLines(Callback):
     """Prints one line after each epoch and keeps the history `[{epoch, step, train_loss, dev metrics, weights}]`.
 
-    `weights` is the fingerprint of all weights after the epoch, by which two runs can be compared.
+    `weights` is the fingerprint of all weights in the epoch's checkpoint, by which two runs can be compared: those that
+    train, where they are averaged. Within an epoch its losses are part of the state.
     """
 
     def __init__(self, console: Console) -> None:
@@ -48,10 +39,21 @@ class EpochLines(Callback):
         self._losses: list[torch.Tensor] = []
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history}
+        return {"history": self.history, "losses": torch.stack(self._losses).cpu() if self._losses else None}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.history = state_dict["history"]
+        self._losses = [] if state_dict["losses"] is None else list(state_dict["losses"])
+
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        self._losses = [loss.to(module.device) for loss in self._losses]  # those of a checkpoint
+
+    def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Look at the weights that the checkpoint holds: gathering them costs a copy of all rows."""
+        if trainer.is_global_zero and self.history:
+            row = self.history[-1]
+            if "weights" not in row:
+                row["weights"] = fingerprint(checkpoint["state_dict"])
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -65,7 +67,7 @@ class EpochLines(Callback):
         row: dict[str, Any] = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
-            "train_loss": torch.stack(self._losses).mean().item(),
+            "train_loss": mean_over_ranks(torch.stack(self._losses)).mean().item(),
         }
         self._losses.clear()
         for key, value in trainer.callback_metrics.items():
@@ -74,6 +76,3 @@ class EpochLines(Callback):
         self.history.append(row)
         rest = "  ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in row.items() if k not in ("epoch", "step"))
         self._console.print(f"epoch {row['epoch']:>2}  step {row['step']:>6}  {rest}", highlight=False, soft_wrap=True)
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self.history[-1]["weights"] = fingerprint(module.state_dict())

@@ -1,10 +1,12 @@
 """The state of every random stream of this process, in plain containers that load with `weights_only=True`."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 
 
 def random_state() -> dict[str, Any]:
@@ -30,3 +32,30 @@ def set_random_state(state: dict[str, Any]) -> None:
     random.setstate((version, tuple(words), spare))
     if "cuda" in state and torch.cuda.device_count() == len(state["cuda"]):
         torch.cuda.set_rng_state_all(state["cuda"])
+
+
+def random_states() -> list[dict[str, Any]]:
+    """`random_state` of every rank, in their order; all of them have to ask."""
+    state = random_state()
+    if not (dist.is_available() and dist.is_initialized()):
+        return [state]
+    states: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(states, state)
+    return states
+
+
+def set_random_states(states: Sequence[dict[str, Any]], rank: int, ranks: int) -> bool:
+    """Let this rank's streams go on; whether they do, and the saved ranks are as many as there are now.
+
+    Otherwise the first rank goes on where the first one stood, and the others' streams are seeded from there.
+    """
+    if len(states) == ranks:
+        set_random_state(states[rank])
+        return True
+    set_random_state(states[0])
+    if rank:
+        seed = int(torch.randint(2**31, (1,))) + rank
+        torch.manual_seed(seed)
+        np.random.seed(seed)
+        random.seed(seed)
+    return False

@@ -43,6 +43,17 @@ def test_a_resumed_run_keeps_what_came_before_its_step(tmp_path):
     assert read_rows(tmp_path) == [{"step": 9, "a": 1.0}, {"step": 10, "a": 2.5}, {"step": 11, "b": 4.0}]
 
 
+def test_a_validation_that_is_done_again_is_written_once(tmp_path):
+    logged(tmp_path, (9, {"train/loss": 1.0}), (9, {"dev/loss": 2.0}))
+    for rows, kept in ((1, 1), (0, 0), (None, 2)):
+        again = MetricsCsv(tmp_path)
+        again.after_resume(10, rows)
+        assert again.rows == (rows or 0)
+        again.log_metrics({"dev/loss": 2.0}, 9)
+        assert len(read_rows(tmp_path)) == again.rows == kept + 1
+        logged(tmp_path, (9, {"train/loss": 1.0}), (9, {"dev/loss": 2.0}))
+
+
 def test_a_torn_line_is_left_out(tmp_path):
     file = logged(tmp_path, (0, {"a": 1.0}), (1, {"a": 2.0}))
     with file.open("a") as opened:

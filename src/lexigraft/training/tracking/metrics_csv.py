@@ -26,6 +26,8 @@ class MetricsCsv(Logger):
         self._folder = folder
         self._columns: list[str] | None = None
         self._resumed: int | None = None
+        self._kept: int | None = None
+        self.rows = 0  # that the file has
 
     @property
     def name(self) -> str:
@@ -39,9 +41,12 @@ class MetricsCsv(Logger):
     def save_dir(self) -> str:
         return str(self._folder)
 
-    def after_resume(self, step: int) -> None:
-        """Training goes on after `step` optimizer steps, whose rows are numbered from 0 to `step` - 1."""
-        self._resumed = step
+    def after_resume(self, step: int, rows: int | None = None) -> None:
+        """Training goes on after `step` optimizer steps, whose rows are numbered from 0 to `step` - 1.
+
+        `rows`: how many there were, if that is known. The last step's validation may be still to come.
+        """
+        self._resumed, self._kept, self.rows = step, rows, rows or 0
 
     def log_hyperparams(self, *arguments: Any, **named: Any) -> None:
         """config.yaml has them."""
@@ -61,7 +66,9 @@ class MetricsCsv(Logger):
     def _append(self, path: Path, row: dict[str, Any]) -> None:
         if self._columns is None:
             kept = read_rows(self._folder, self._resumed) if self._resumed is not None else []
+            kept = kept[: self._kept]
             self._begin(path, [*kept, row])
+            self.rows = len(kept)
         elif row.keys() <= set(self._columns):
             # One write of a whole line: a killed process leaves all of it or nothing.
             file = os.open(path, os.O_WRONLY | os.O_APPEND)
@@ -73,6 +80,7 @@ class MetricsCsv(Logger):
                 os.close(file)
         else:
             self._begin(path, [*read_rows(self._folder), row])
+        self.rows += 1
 
     def _begin(self, path: Path, rows: list[dict[str, Any]]) -> None:
         """The whole file anew: a header is known when its rows are."""

@@ -53,8 +53,8 @@ class Mirror(Logger):
     def save_dir(self) -> str:
         return str(self._folder)
 
-    def after_resume(self, step: int) -> None:
-        """Training goes on after `step` optimizer steps."""
+    def after_resume(self, step: int, rows: int | None = None) -> None:
+        """Training goes on after `step` optimizer steps; metrics.csv then had `rows` rows."""
         self._resumed = step
 
     def log_hyperparams(self, *arguments: Any, **named: Any) -> None:
