@@ -21,8 +21,10 @@ BENCHES = {
     "active.py": ["--small"],
     "reviews.py": ["--small"],
     "titles.py": ["--small"],
+    "overhead.py": ["--small"],
     "planning.py": ["--small"],
     "reading.py": ["--runs", "250", "--repeats", "1"],
+    "faults.py": ["--kills", "2", "--texts", "80"],
     "chaos.py": ["--cells", "4", "--kills", "2"],
     "launching.py": ["--cells", "1", "--epochs", "1"],
 }

@@ -33,6 +33,7 @@ def test_every_table_comes_out():
     assert "\nlexigraft / Trainer" in reviews
     assert "\nlexigraft / plain loop" in titles
     assert "\nratio " in of["planning.py"]
+    assert "the same bits: weights" in of["faults.py"]
     assert "table with the index" in of["reading.py"]
     assert "launching.py" in of
 

@@ -143,7 +143,10 @@ def test_help_of_the_other_commands(lexigraft, name):
         (["predict", "x", "--batch-size", "0"], "error: argument --batch-size: '0' should be a whole number"),
         (["-sc", "query=tcsh"], "error: completion takes one of install=, uninstall= and query=, with bash"),
         (["train", "--info", "defaults", "model=x"], "error: unknown option 'model=x'; model has"),
-        (["train", "-m", "seed=0,1", "hardware.devices=2"], "error: hardware.devices=2 cannot be combined with -m"),
+        (
+            ["train", "-m", "seed=0,1", "hardware.devices=2", "hydra/launcher=basic"],
+            "error: hardware.devices=2 cannot be combined with hydra/launcher=basic",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_on_stderr_and_exit_code_2(lexigraft, words, says):

@@ -238,7 +238,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bits(trained, task_override
     assert RunState.read(run).name == "crashed"
     assert call(*line[3:]) == 0
     out = capsys.readouterr().out
-    assert "resumed     after the last epoch of an earlier attempt" in out
+    assert "resumed     from the last checkpoint of an earlier attempt" in out
     assert [text[:8] for text in out.splitlines() if text.startswith("epoch")] == ["epoch  3", "epoch  4"]
     assert all(torch.equal(w, weights(run)[name]) for name, w in weights(trained).items())
     found, expected = read(run, "result.json"), read(trained, "result.json")

@@ -107,7 +107,6 @@ def test_a_run_that_another_process_works_on_is_left_alone(line, tmp_path):
         (["hydra/launcher=submitit_local", "hydra.launcher.setup=3"], "hydra.launcher.setup=3 in the command line"),
         (["hydra/launcher=process"], "unknown option 'hydra/launcher=process'; did you mean 'processes'?"),
         (["trainer.epochs=1,0"], "trainer.epochs=0 in the command line"),
-        (["hardware.devices=2"], "hardware.devices=2 cannot be combined with -m"),
     ],
 )
 def test_a_mistake_is_found_before_anything_starts(line, tmp_path, words, says):

@@ -70,11 +70,6 @@ def test_a_mistake_of_every_cell():
     assert problem.endswith("(in its cell)")
 
 
-def test_several_devices_are_refused():
-    [problem] = problems_of("hardware.devices=2")
-    assert problem.startswith("hardware.devices=2 cannot be part of a study yet")
-
-
 def test_cells_that_are_the_same_run_are_refused():
     [problem] = problems_of(axes={"trainer.workers": [0, 1], "seed": [0, 1]})
     assert problem == (

@@ -51,7 +51,7 @@ def run(trained, data, tmp_path, **settings):
         **{
             "checkpoints": tmp_path / "checkpoints", "loggers": [], "console": Console(file=out, width=200),
             "epochs": 3, "monitor": "accuracy", "patience": None, "gradient_clip": None, "bar": False,
-            "accelerator": "cpu", "devices": 1, "precision": "32-true", **settings,
+            "accelerator": "cpu", "devices": 1, "precision": "32", **settings,
         },
     )  # fmt: skip
     return fitted, out.getvalue()

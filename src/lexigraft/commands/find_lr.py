@@ -30,7 +30,6 @@ def run(cfg: DictConfig, steps: int = 200, first: float = 1e-7, last: float = 10
         gradient_clip=cfg.trainer.gradient_clip,
         bar=cfg.trainer.progress and console.is_terminal,
         accelerator=cfg.hardware.accelerator,
-        devices=cfg.hardware.devices,
         precision=cfg.hardware.precision,
     )
     folder = _folder(cfg, steps, first, last)

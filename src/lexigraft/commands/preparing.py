@@ -34,7 +34,7 @@ from lexigraft.models.classifier import Head
 from lexigraft.tasks.task import Task
 from lexigraft.tasks.texts import texts_of
 from lexigraft.training.finetune.transfer import new_rows
-from lexigraft.training.hardware import slow_precision
+from lexigraft.training.hardware import apply, slow_precision
 from lexigraft.training.module import SupervisedModule
 from lexigraft.vocab.tokenizer import Tokenizer
 
@@ -86,9 +86,15 @@ class Prepared:
 
 def prepare(cfg: DictConfig, console: Console, clock: Clock) -> Prepared:
     """Read, transplant, encode and build what the config names; says on the console what was found."""
-    torch.set_num_threads(cfg.hardware.threads)
+    hardware = cfg.hardware
+    apply(
+        threads=hardware.threads,
+        precision=hardware.precision,
+        accelerator=hardware.accelerator,
+        deterministic=hardware.deterministic,
+    )
     recipe, teaching = _recipe(cfg), build.teaching(cfg.teacher)
-    if slow := slow_precision(cfg.hardware.precision, cfg.hardware.accelerator):
+    if slow := slow_precision(hardware.precision, hardware.accelerator):
         console.print(warning_text(slow))
     if known := build.monitors(cfg.task):
         _refuse_unknown(cfg, recipe["schedule"], known)

@@ -46,11 +46,6 @@ def again(original: RunFolder, root: Path) -> DictConfig:
     """The config of a run with another output_root, which tells no tracker of it; `ConfigError` if this version of
     lexigraft does not know it."""
     cfg = original.read_config()
-    if cfg.hardware.devices > 1:
-        raise ValueError(
-            f"{original.path} ran on {cfg.hardware.devices} devices, and reproduce runs on one: start its line again "
-            "with another output_root, and compare the two result.json"
-        )
     if root.resolve() in (path.resolve() for path in original.path.parents):
         raise ValueError(f"--keep {root} holds the run itself: give another folder")
     cfg.output_root = str(root)

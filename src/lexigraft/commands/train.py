@@ -1,46 +1,59 @@
 """`lexigraft train`: matrix, transplant, training, evaluation, run folder."""
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
 from lexigraft import build
+from lexigraft.commands.fitting_memory import require_memory
 from lexigraft.commands.preparing import Clock, Prepared, prepare
 from lexigraft.data.save import save_splits
 from lexigraft.data.text_data import TextData
 from lexigraft.evaluation.plots import plot_confusion, plot_curve
 from lexigraft.evaluation.tables import result_table, warning_text
+from lexigraft.process_group import in_group, leave_group, rank, world_size
 from lexigraft.runs.fingerprint import fingerprint
-from lexigraft.runs.folder import RunFolder, require_writable, write_json, write_text
+from lexigraft.runs.folder import RunFolder, read_json, require_writable, write_json, write_text
 from lexigraft.runs.manifest import manifest, other_code, package_sha256
 from lexigraft.runs.predictions import save_predictions, told
 from lexigraft.runs.state import RunState, claimed
 from lexigraft.tasks.inference import predictions
+from lexigraft.training.checkpoint_files import PREVIOUS
+from lexigraft.training.distributed.shares import SharedData
+from lexigraft.training.distributed.streams import own_streams
 from lexigraft.training.fit import Fitted, fit
 from lexigraft.training.loggers import finish
+from lexigraft.training.observing.telling import lines
 from lexigraft.training.profile import StepProfiler
 
 
 def run(cfg: DictConfig) -> float | None:
     """Train once and leave a run folder; the best dev value of the monitored metric.
 
-    A finished run is not done again, unless `cfg.rerun`; one that ended before goes on after its last whole epoch.
+    A finished run is not done again, unless `cfg.rerun`; one that ended before goes on from its last checkpoint.
+    Several processes a run are started here, unless torchrun or srun has started them.
     """
-    console = Console(soft_wrap=True, highlight=False)
     require_writable(Path(cfg.output_root), "output_root")
     folder = RunFolder.of(OmegaConf.to_container(cfg))  # type: ignore[arg-type]  # its keys are names
+    if not _leads(cfg):
+        return None if folder.finished_result() and not cfg.rerun else _trained(cfg)
+    console = Console(soft_wrap=True, highlight=False)
     with claimed(folder.path):
         if cfg.rerun:
             folder.clear()
         result = folder.finished_result()
         if result is None:
-            result = _work(cfg, folder, console)
+            _throw_away_other_code(folder, console)
+            _trained(cfg)
+            result = read_json(folder.result)
         else:
             console.print("This run is finished already; rerun=true does it again.", markup=False)
             if told := _other_code(folder):
@@ -51,18 +64,58 @@ def run(cfg: DictConfig) -> float | None:
     return value
 
 
-def _work(cfg: DictConfig, folder: RunFolder, console: Console) -> dict[str, Any]:
-    """Everything from data to `result.json`, and its content."""
+def train_as_rank(cfg: DictConfig) -> float | None:
+    """Train, as the only process of a run or one of several; the best dev value. The first one fills the run folder."""
+    console = Console(soft_wrap=True, highlight=False, quiet=rank() > 0)
+    folder = RunFolder.of(OmegaConf.to_container(cfg))  # type: ignore[arg-type]  # its keys are names
     clock = Clock()
     prepared = prepare(cfg, console, clock)
-    _begin(cfg, prepared, folder, console)
-    loggers = build.loggers(cfg.logger, folder, cfg)
+    if rank() == 0:
+        _begin(cfg, prepared, folder, console)
+    memory = require_memory(cfg, prepared, console)
+    loggers = build.loggers(cfg.logger, folder, cfg) if rank() == 0 else []
     try:
         fitted = _train(cfg, prepared, folder, loggers, console)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         console.print(f"run folder  {folder.path}, unfinished: the same line goes on from here", markup=False)
         raise
-    clock.lap("train")
+    leave_group()
+    if rank() == 0:
+        clock.lap("train")
+        _finish(cfg, prepared, folder, fitted, memory, loggers, clock, console)
+    value: float | None = fitted.best["value"]
+    return value
+
+
+def _leads(cfg: DictConfig) -> bool:
+    """Whether this process holds the run: it is alone, or the first of several that somebody else has started."""
+    if in_group():
+        return rank() == 0
+    return cfg.hardware.nodes == 1 or os.environ.get("NODE_RANK") == "0"
+
+
+def _trained(cfg: DictConfig) -> float | None:
+    """Train here, or in as many processes as the config says."""
+    if in_group() or cfg.hardware.devices * cfg.hardware.nodes == 1:
+        return train_as_rank(cfg)
+    from lexigraft.training.distributed.supervisor import supervise
+
+    return supervise(OmegaConf.to_container(cfg), cfg.hardware.devices)  # type: ignore[arg-type]  # its keys are names
+
+
+def _finish(
+    cfg: DictConfig,
+    prepared: Prepared,
+    folder: RunFolder,
+    fitted: Fitted,
+    memory: dict[str, Any],
+    loggers: Sequence[Logger],
+    clock: Clock,
+    console: Console,
+) -> None:
+    """Measure what was trained, and leave `result.json`."""
+    for line in lines(fitted.speed):
+        console.print(line, markup=False)
     prepared.module.finish()
     metrics = {} if fitted.pruned else _measure(prepared, folder, fitted, test=cfg.test)
     plot_curve(fitted.history, folder.figures / "learning_curve.png", prepared.monitor)
@@ -76,7 +129,10 @@ def _work(cfg: DictConfig, folder: RunFolder, console: Console) -> dict[str, Any
         "counts": _sizes(prepared, cfg.trainer.max_tokens),
         "precision": fitted.precision,
         "device": str(fitted.device),
+        "processes": world_size(),
         "seconds": clock.seconds,
+        "speed": fitted.speed,
+        "memory": memory,
     }
     write_json(folder.result, result)
     finish(loggers, result)
@@ -84,7 +140,6 @@ def _work(cfg: DictConfig, folder: RunFolder, console: Console) -> dict[str, Any
         replace(RunState.of_file(folder.path), name="pruned", ended=time.time()).write(folder.path)
     elif not cfg.trainer.keep_last:
         folder.last.unlink(missing_ok=True)
-    return result
 
 
 def _measure(prepared: Prepared, folder: RunFolder, fitted: Fitted, test: bool) -> dict[str, Any]:
@@ -114,6 +169,17 @@ def _print(result: dict[str, Any], console: Console) -> None:
         console.print(result_table({"metrics": own}))
 
 
+def _throw_away_other_code(folder: RunFolder, console: Console) -> None:
+    """Clear the folder of an attempt that cannot be gone on with."""
+    if _attempted(folder) and (told := _other_code(folder)):
+        console.print(warning_text(f"an earlier attempt is thrown away, for other code made it: {told}"))
+        folder.clear()
+
+
+def _attempted(folder: RunFolder) -> bool:
+    return folder.last.is_file() or folder.last.with_name(PREVIOUS).is_file()
+
+
 def _other_code(folder: RunFolder) -> str | None:
     """Which code an earlier attempt was made by, if it was not this one."""
     code = other_code(folder)
@@ -126,10 +192,14 @@ def _other_code(folder: RunFolder) -> str | None:
 def _train(
     cfg: DictConfig, prepared: Prepared, folder: RunFolder, loggers: Sequence[Logger], console: Console
 ) -> Fitted:
-    trainer, hardware = cfg.trainer, cfg.hardware
+    trainer, hardware, module = cfg.trainer, cfg.hardware, prepared.module
+    batches: pl.LightningDataModule = prepared.batches
+    if world_size() > 1:
+        own_streams(cfg.seed, rank())
+        batches = SharedData(prepared.batches, module.tasks, rank(), world_size())
     return fit(
-        prepared.module,
-        prepared.batches,
+        module,
+        batches,
         checkpoints=folder.checkpoints,
         loggers=loggers,
         console=console,
@@ -144,19 +214,21 @@ def _train(
         bar=trainer.progress and console.is_terminal,
         accelerator=hardware.accelerator,
         devices=hardware.devices,
+        nodes=hardware.nodes,
         precision=hardware.precision,
         compile=hardware.compile,
+        workers=trainer.workers,
+        batch_tokens=trainer.batch_tokens,
+        checkpoint_every=trainer.checkpoint_every,
+        checkpoint_async=trainer.checkpoint_async,
+        requeue=hardware.requeue,
     )
 
 
 def _begin(cfg: DictConfig, prepared: Prepared, folder: RunFolder, console: Console) -> None:
     """Fill the run folder with all that is known before training; keep what an earlier attempt of this code left."""
-    if folder.last.is_file():
-        if told := _other_code(folder):
-            console.print(warning_text(f"an earlier attempt is thrown away, for other code made it: {told}"))
-            folder.clear()
-        else:
-            console.print("resumed     after the last epoch of an earlier attempt", markup=False)
+    if _attempted(folder):
+        console.print("resumed     from the last checkpoint of an earlier attempt", markup=False)
     report = prepared.report
     tokenizer = report.transplanted.matrix.tokenizer
     assert tokenizer is not None

@@ -9,7 +9,7 @@ from torch import Tensor
 from lexigraft.data.encoded import Encoded
 from lexigraft.data.text_data import Split
 from lexigraft.evaluation.metrics import evaluate_predictions
-from lexigraft.tasks.losses import ClassLoss
+from lexigraft.tasks.losses import ClassLoss, CrossEntropy, weight_of
 
 
 class Classification:
@@ -26,6 +26,7 @@ class Classification:
         self.classes = tuple(classes)
         counts = np.bincount(np.asarray(train, np.int64), minlength=len(classes))
         self._loss = loss.for_classes(classes, counts, len(train))
+        self._weights = loss.weights(classes, counts) if isinstance(loss, CrossEntropy) else None
 
     def outputs(self) -> int:
         """The number of classes."""
@@ -38,6 +39,10 @@ class Classification:
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The mean loss of outputs `[B, C]`."""
         return self._loss(outputs, labels)
+
+    def weigh(self, labels: Tensor) -> float:
+        """What the mean loss of these labels is divided by."""
+        return weight_of(labels, self._weights)
 
     def scores(self, outputs: Tensor) -> Tensor:
         """Probabilities `[B, C]`."""

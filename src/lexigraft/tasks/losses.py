@@ -45,8 +45,12 @@ class CrossEntropy:
 
     def for_classes(self, classes: Sequence[str], counts: np.ndarray, rows: int) -> Compute:
         """See `ClassLoss`."""
-        weights = class_weights(self.class_weights, classes, _balanced(counts), "class_weights")
+        weights = self.weights(classes, counts)
         return lambda outputs, labels: self._mean(outputs, labels, weights)
+
+    def weights(self, classes: Sequence[str], counts: np.ndarray) -> Tensor | None:
+        """By which the mean is weighted: `[C]`; None: not at all."""
+        return class_weights(self.class_weights, classes, _balanced(counts), "class_weights")
 
     def __call__(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The mean over labels `[n]` of outputs `[n, C]`, of equal classes."""
@@ -115,6 +119,12 @@ def require_fit(task: Any, loss: Any) -> None:
             f"the loss {type(loss).__name__} is for labels of the kind {' or '.join(loss.kinds)}, but those of the "
             f"task {task.__name__} are of the kind {task.kind}: use task/loss={' or '.join(_FITTING[task.kind])}"
         )
+
+
+def weight_of(labels: Tensor, weights: Tensor | None) -> float:
+    """What a mean over labels is divided by: their weights `[C]` together, of None their number."""
+    counted = labels[labels != NOT_COUNTED]
+    return float(len(counted) if weights is None else weights[counted].sum())
 
 
 def class_weights(given: Weights, classes: Sequence[str], balanced: np.ndarray, name: str) -> Tensor | None:

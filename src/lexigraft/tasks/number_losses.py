@@ -47,6 +47,10 @@ class RankLoss(Protocol):
         """The mean of outputs `[n, K - 1]` against ranks `[n]`."""
         ...
 
+    def weigh(self, labels: Tensor, steps: int) -> float:
+        """What the mean of these ranks `[n]` is divided by, of so many outputs each (or a multiple of it)."""
+        ...
+
     def above(self, outputs: Tensor) -> Tensor:
         """The probability that the rank is above k, for k from 0 to K - 2: `[n, K - 1]`, never rising."""
         ...
@@ -68,6 +72,10 @@ class Corn:
         losses = binary_cross_entropy_with_logits(outputs.float(), (labels[:, None] > steps).float(), reduction="none")
         return (losses * asked).sum() / asked.sum()
 
+    def weigh(self, labels: Tensor, steps: int) -> float:
+        """The steps that the texts are asked."""
+        return float((labels + 1).clamp(max=steps).sum())
+
     def above(self, outputs: Tensor) -> Tensor:
         """See `RankLoss`."""
         return outputs.float().sigmoid().cumprod(-1)
@@ -86,6 +94,10 @@ class Cumulative:
         """The mean over texts and steps."""
         steps = torch.arange(outputs.shape[-1], device=outputs.device)
         return binary_cross_entropy_with_logits(outputs.float(), (labels[:, None] > steps).float())
+
+    def weigh(self, labels: Tensor, steps: int) -> float:
+        """The number of texts."""
+        return float(len(labels))
 
     def above(self, outputs: Tensor) -> Tensor:
         """See `RankLoss`."""

@@ -37,6 +37,10 @@ class Ordinal:
         """The mean loss of outputs `[B, K - 1]`."""
         return self._loss(outputs, labels)
 
+    def weigh(self, labels: Tensor) -> float:
+        """What the mean loss of these ranks is divided by."""
+        return self._loss.weigh(labels, self.outputs())
+
     def scores(self, outputs: Tensor) -> Tensor:
         """Probabilities `[B, K]` of the ranks."""
         above = self._loss.above(outputs)

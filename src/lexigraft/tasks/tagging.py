@@ -15,7 +15,7 @@ from lexigraft.data.tag_scheme import scheme_of
 from lexigraft.data.text_data import Split
 from lexigraft.evaluation.entities import entities
 from lexigraft.evaluation.tagging import NO_TAG, evaluate_tags
-from lexigraft.tasks.losses import ClassLoss
+from lexigraft.tasks.losses import ClassLoss, CrossEntropy, weight_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class Tagging:
         self.curves = ("loss", *measured)
         counts = np.bincount([i for label in train for i in label], minlength=len(classes))
         self._loss = loss.for_classes(classes, counts, int(counts.sum()))
+        self._weights = loss.weights(classes, counts) if isinstance(loss, CrossEntropy) else None
         self._whole: deque[_Whole] = deque(maxlen=8)  # splits that lost units, to know them again in `evaluate`
 
     def outputs(self) -> int:
@@ -73,6 +74,10 @@ class Tagging:
         counted = labels != NOT_COUNTED
         chosen = labels[counted]
         return self._loss(outputs[counted], chosen) if len(chosen) else outputs.float().sum() * 0.0
+
+    def weigh(self, labels: Tensor) -> float:
+        """What the mean loss of these labels is divided by."""
+        return weight_of(labels, self._weights)
 
     def scores(self, outputs: Tensor) -> Tensor:
         """Probabilities `[B, T, C]`."""

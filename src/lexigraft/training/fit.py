@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,14 @@ from rich import get_console
 from rich.console import Console
 
 from lexigraft.training.callbacks import EpochLines, callbacks
-from lexigraft.training.checkpoints import BEST, LAST, Checkpoints, keep_weights_alone
-from lexigraft.training.hardware import Compile, chosen_precision, compile_in_place
+from lexigraft.training.checkpoint_files import BEST, CheckpointFiles
+from lexigraft.training.checkpoints import Checkpoints, keep_weights_alone
+from lexigraft.training.distributed.strategies import strategy_of
+from lexigraft.training.hardware import LIGHTNING, Compile, chosen_precision, compile_in_place
 from lexigraft.training.module import SupervisedModule
+from lexigraft.training.observing.bar import Bar
+from lexigraft.training.observing.watch import Watch
+from lexigraft.training.preemption import Preempted, Preemption
 from lexigraft.training.pruning import Pruning
 
 
@@ -28,13 +34,14 @@ from lexigraft.training.pruning import Pruning
 class Fitted:
     """What training came to: the best epoch `{epoch, step, value}`, the history, and where the weights lie.
 
-    `pruned`: the search that the run is a trial of gave it up before its end.
+    `speed` is what `Watch.summary` says. `pruned`: the search that the run is a trial of gave it up before its end.
     """
 
     best: dict[str, Any]
     history: list[dict[str, Any]]
     device: torch.device
     precision: str
+    speed: dict[str, Any]
     pruned: bool = False
 
 
@@ -56,33 +63,49 @@ def fit(
     bar: bool,
     accelerator: str,
     devices: int,
+    nodes: int = 1,
     precision: str,
     compile: Compile = False,
+    workers: int = 0,
+    batch_tokens: int | None = None,
+    checkpoint_every: float | None = None,
+    checkpoint_async: bool = False,
+    requeue: bool = False,
 ) -> Fitted:
-    """Train, then load the checkpoint with the best dev `monitor` into the module.
+    """Train, then load the checkpoint with the best dev `monitor` into the module, of several ranks on the first.
 
-    Where `checkpoints` holds that of an epoch, training goes on after it. `ValueError` when the loss stops being
-    finite; `KeyboardInterrupt` for Ctrl-C, with the finished epochs' checkpoints in place.
+    Where `checkpoints` holds one, training goes on from there. One is written after each epoch, within one every
+    `checkpoint_every` minutes (None: never), and when a signal asks for an end; `checkpoint_async` leaves writing to a
+    thread. `ValueError` when the loss stops being finite; `KeyboardInterrupt` for Ctrl-C and `Preempted` for SIGTERM
+    and SIGUSR1, after the step that was under way. `requeue`: SLURM is asked to start a preempted job again.
     """
     # The bar lives on rich's own console, which alone knows how to print above it.
-    lines, pruning = EpochLines(get_console() if bar else console), Pruning.from_environment(monitor)
-    saver = Checkpoints(checkpoints, monitor, pruning)
-    beside: list[Callback] = [lines, *callbacks(monitor=monitor, patience=patience, bar=bar), saver]
+    told_on = get_console() if bar else console
+    lines, pruning = EpochLines(told_on), Pruning.from_environment(monitor)
+    watch = Watch(told_on, workers=workers, batch_tokens=batch_tokens, profiler=profiler)
+    say = partial(console.print, markup=False, soft_wrap=True)
+    files, preemption = CheckpointFiles(checkpoints, background=checkpoint_async), Preemption(requeue, say)
+    saver = Checkpoints(files, monitor, pruning, every=checkpoint_every, preemption=preemption, say=say)
+    ending = callbacks(monitor=monitor, patience=patience, replay=checkpoints.parent / "replay")
+    beside: list[Callback] = [watch, lines, *ending, saver, *([Bar(watch.remaining)] if bar else [])]
     beside += [pruning] if pruning is not None else []
     beside += [averaging] if averaging is not None else []
-    last = checkpoints / LAST
+    used = chosen_precision(precision, accelerator)
     with quiet_lightning():
         trainer = pl.Trainer(
             accelerator=accelerator,
             devices=devices,
-            precision=chosen_precision(precision, accelerator),  # type: ignore[arg-type]  # checked by the schema
+            num_nodes=nodes,
+            strategy=strategy_of(accelerator, devices, nodes, heads=len(module.tasks)),
+            precision=LIGHTNING[used],  # type: ignore[arg-type]  # names that it knows
             max_epochs=epochs,
             gradient_clip_val=gradient_clip,
             gradient_clip_algorithm=gradient_clip_by,
             accumulate_grad_batches=accumulate,
-            profiler=profiler,
+            profiler=watch.phases,
             logger=list(loggers),
             callbacks=beside,
+            plugins=[files],
             default_root_dir=checkpoints.parent,
             enable_progress_bar=bar,
             enable_model_summary=False,
@@ -91,18 +114,24 @@ def fit(
             use_distributed_sampler=False,
         )
         compile_in_place(module.model.encoder, compile, accelerator)
-        with _interrupts(trainer):
-            trainer.fit(module, datamodule=batches, ckpt_path=last if last.is_file() else None, weights_only=True)
+        with preemption.noted(), _interrupts(trainer), files.written():
+            trainer.fit(module, datamodule=batches, ckpt_path=files.resumable(say), weights_only=True)
+            if preemption.received is not None:
+                preemption.leave(trainer.is_global_zero)
     assert saver.best is not None, "an epoch has been trained"
-    module.load_state_dict(keep_weights_alone(checkpoints / BEST))
+    if trainer.is_global_zero:  # whoever measures the weights
+        files.tidy()
+        module.load_state_dict(keep_weights_alone(checkpoints / BEST))
     pruned = pruning is not None and pruning.pruned
-    return Fitted(saver.best, lines.history, trainer.strategy.root_device, str(trainer.precision), pruned)
+    return Fitted(saver.best, lines.history, trainer.strategy.root_device, used, watch.summary(), pruned)
 
 
 # What Lightning warns of although it is meant: loaders in this process, and loggers that write into the run folder.
 _EXPECTED = (
     ".*does not have many workers.*",
     ".*is smaller than the logging interval.*",
+    ".*ended before the epoch ended and your dataloader is not resumable.*",
+    ".*It is recommended to use .*sync_dist=True.*",
     "Checkpoint directory .* exists and is not empty",
     "Experiment logs directory .* exists and is not empty",
     ".*isinstance\\(treespec, LeafSpec\\).*",
@@ -116,7 +145,7 @@ def _interrupts(trainer: pl.Trainer) -> Iterator[None]:
     try:
         yield
     except SystemExit as exit:
-        if not trainer.interrupted:
+        if isinstance(exit, Preempted) or not trainer.interrupted:
             raise
         signal.signal(signal.SIGINT, handler)
         raise KeyboardInterrupt from exit

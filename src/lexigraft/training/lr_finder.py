@@ -9,7 +9,7 @@ from pytorch_lightning.callbacks import Callback, RichProgressBar
 from scipy.ndimage import gaussian_filter1d
 
 from lexigraft.training.fit import quiet_lightning
-from lexigraft.training.hardware import chosen_precision
+from lexigraft.training.hardware import LIGHTNING, chosen_precision
 
 # The loss has exploded when it is so many times as high as at the start, on the mean over about ten steps.
 EXPLODED = 2.0
@@ -65,8 +65,7 @@ def find_lr(
     gradient_clip: float | None = None,
     bar: bool = False,
     accelerator: str = "auto",
-    devices: int = 1,
-    precision: str = "32-true",
+    precision: str = "32",
 ) -> RateCurve:
     """Train with rates in equal ratios from `first` to `last`, a step at each, until the loss explodes (Smith 2017).
 
@@ -82,8 +81,8 @@ def find_lr(
     with quiet_lightning():
         trainer = pl.Trainer(
             accelerator=accelerator,
-            devices=devices,
-            precision=chosen_precision(precision, accelerator),  # type: ignore[arg-type]  # checked by the schema
+            devices=1,
+            precision=LIGHTNING[chosen_precision(precision, accelerator)],  # type: ignore[arg-type]
             max_epochs=-(-steps // max(1, len(batches.train_dataloader()))),  # not -1: strategies ask how many
             max_steps=steps,
             gradient_clip_val=gradient_clip,

@@ -13,6 +13,7 @@ from lexigraft.models.active import deactivate
 from lexigraft.models.classifier import Classifier
 from lexigraft.tasks.inference import Seen
 from lexigraft.tasks.task import Task
+from lexigraft.training.distributed.gathering import SeenByAll, mean_over_ranks, measured
 from lexigraft.training.finetune.rates import optimizer_groups, rescale, scale_rates
 from lexigraft.training.optimizers import unscaled_by_trainer
 from lexigraft.training.regularise.regulariser import Regulariser
@@ -72,7 +73,7 @@ class SupervisedModule(pl.LightningModule):
                 loss = loss + term
         # Lightning drops what is logged in the steps between, but not without work.
         if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self.log("train/loss", loss, on_step=True, on_epoch=False, prog_bar=True, batch_size=len(batch["index"]))
+            self.log("train/loss", mean_over_ranks(loss), on_step=True, on_epoch=False, prog_bar=True, batch_size=1)
         return loss
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:
@@ -83,12 +84,12 @@ class SupervisedModule(pl.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         task = self.tasks[batch["task"]]
         outputs = self.model(batch["input_ids"], batch["mask"], batch.get("types"), batch["task"])
-        self._seen.setdefault(batch["task"], Seen(task.per_token)).add(task.scores(outputs), batch)
+        self._seen.setdefault(batch["task"], SeenByAll(task.per_token)).add(task.scores(outputs), batch)
 
     def on_validation_epoch_end(self) -> None:
         for name, seen in self._seen.items():
             task = self.tasks[name]
-            metrics = task.evaluate(*seen.in_order())
+            metrics = measured(task, seen)
             prefix = "dev" if name == "main" else f"dev/{name}"
             known = {k: metrics[k] for k in task.curves if metrics[k] is not None}
             # NaN is the worst value to what chooses the best epoch; a metric that is not there would end training.

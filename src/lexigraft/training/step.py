@@ -52,7 +52,18 @@ class Step:
         return self.model.outputs(features, self.mask, self.batch["task"])
 
     def loss_of(self, outputs: Tensor) -> Tensor:
-        """The loss of any outputs, by this step's labels."""
+        """The loss of any outputs, by this step's labels; of several ranks, times what this one's share counts."""
+        share: float = self.batch.get("loss_share", 1.0)
+        # A mean over labels of which none counts may be NaN, and NaN times 0 is NaN.
+        return self._mean_of(outputs) * share if share else outputs.float().sum() * 0.0
+
+    @property
+    def text_share(self) -> float:
+        """What a mean over this rank's texts (per token: counted tokens) is multiplied by; 1 of one process."""
+        share: float = self.batch.get("text_share", 1.0)
+        return share
+
+    def _mean_of(self, outputs: Tensor) -> Tensor:
         (weight, labels), *others = self.labels
         loss = self.task.loss(outputs, labels)
         if not others:

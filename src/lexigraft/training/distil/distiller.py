@@ -59,16 +59,16 @@ class Distiller(Regulariser):
         if len(step.labels) > 1:
             raise ValueError("regularise=[mixup] makes texts that no teacher has read: leave it out, or teacher=none")
         index = step.batch["index"]
-        total = step.vectors.new_zeros(())
+        total, share = step.vectors.new_zeros(()), step.text_share
         if self.alpha:
             taught = self._taught(step, _of(self._answers.outputs, index))
-            total = total + self.alpha * (taught - step.loss)
+            total = total + self.alpha * (share * taught - step.loss)
         if self.hidden:
             mapped = self.hidden_map(masked_mean(step.features, step.mask))
-            total = total + self.hidden * mse_loss(mapped.float(), _of(self._answers.hidden, index))
+            total = total + share * self.hidden * mse_loss(mapped.float(), _of(self._answers.hidden, index))
         if self.embeddings:
             mapped = self.embedding_map(masked_mean(step.vectors, step.mask))
-            total = total + self.embeddings * mse_loss(mapped.float(), _of(self._answers.vectors, index))
+            total = total + share * self.embeddings * mse_loss(mapped.float(), _of(self._answers.vectors, index))
         return total
 
     def _taught(self, step: Step, wanted: Tensor) -> Tensor:

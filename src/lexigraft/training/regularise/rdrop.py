@@ -26,4 +26,4 @@ class RDrop(Regulariser):
         vectors = step.vectors if mixed else step.model.embed(step.batch["input_ids"], step.mask)
         again = step.run(vectors)
         apart = divergence(step.task, step.outputs, again, step.batch["labels"])
-        return (step.loss_of(again) - step.loss) / 2 + self.alpha * apart
+        return (step.loss_of(again) - step.loss) / 2 + self.alpha * step.text_share * apart
