@@ -63,6 +63,14 @@ class SupervisedModule(pl.LightningModule):
         self._finetune.finish(self.model)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        loss = self.loss_of(batch)
+        # Lightning drops what is logged in the steps between, but not without work.
+        if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            self.log("train/loss", mean_over_ranks(loss), on_step=True, on_epoch=False, prog_bar=True, batch_size=1)
+        return loss
+
+    def loss_of(self, batch: Batch) -> Tensor:
+        """The loss of a training step, with what the regularisers change and add."""
         step = Step.of(self.model, self.tasks[batch["task"]], batch)
         for regulariser in self._each():
             step = regulariser.change(step)
@@ -71,9 +79,6 @@ class SupervisedModule(pl.LightningModule):
             term = regulariser.term(step)
             if term is not None:
                 loss = loss + term
-        # Lightning drops what is logged in the steps between, but not without work.
-        if (self.trainer.global_step + 1) % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
-            self.log("train/loss", mean_over_ranks(loss), on_step=True, on_epoch=False, prog_bar=True, batch_size=1)
         return loss
 
     def optimizer_step(self, *arguments: Any, **options: Any) -> None:

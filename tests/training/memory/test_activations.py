@@ -5,7 +5,7 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from lexigraft.models.active import activate
-from lexigraft.training.memory.activations import loss, measured
+from lexigraft.training.memory.activations import measured
 from lexigraft.training.memory.untouched import untouched
 from lexigraft.training.regularise.adversarial import FGM
 from lexigraft.training.regularise.rdrop import RDrop
@@ -24,7 +24,7 @@ def counted(trained, texts, half=False):
 
     trained.train()
     with saved_tensors_hooks(pack, lambda tensor: tensor), torch.autocast("cpu", torch.bfloat16, enabled=half):
-        result = loss(trained, batches().train.__getitems__(list(range(texts))))
+        result = trained.loss_of(batches().train.__getitems__(list(range(texts))))
     total = sum(size for place, size in found.items() if place not in known)
     del result
     return total

@@ -6,7 +6,6 @@ import pytest
 import torch
 from torch import optim
 
-from lexigraft.training.memory.activations import loss
 from lexigraft.training.memory.optimizer_state import fused, state_bytes
 from lexigraft.training.muon import MuonWithAdamW
 from lexigraft.training.optimizers import lamb, lion
@@ -40,7 +39,7 @@ def test_state_is_that_after_a_real_step(name):
     trained.model.heads.requires_grad_(False)
     expected = state_bytes(trained.made_optimizer(1))
     real = trained.made_optimizer(1)
-    loss(trained, batches(8).train.__getitems__([0, 1])).backward()
+    trained.loss_of(batches(8).train.__getitems__([0, 1])).backward()
     real.step()
     # Lamb keeps one number a weight as a tensor or not, by its value.
     assert expected == pytest.approx(tensors(real.state), abs=4 * len(real.state) if name == "lamb" else 0)

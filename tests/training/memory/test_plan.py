@@ -9,7 +9,6 @@ from torch import optim
 from lexigraft.models.active import activate
 from lexigraft.training.finetune.phases import EmbeddingFirst
 from lexigraft.training.finetune.steady import EmbeddingOnly, Frozen
-from lexigraft.training.memory.activations import loss
 from lexigraft.training.memory.available import Free
 from lexigraft.training.memory.parts import Conditions, parts_of, used_rows
 from lexigraft.training.memory.plan import plan, planned
@@ -29,7 +28,7 @@ def of(trained, conditions=HERE, data=None):
 
 def real(trained, optimizer):
     """Bytes of weights, gradients and state after a step."""
-    loss(trained, batches(8).train.__getitems__([0, 1])).backward()
+    trained.loss_of(batches(8).train.__getitems__([0, 1])).backward()
     optimizer.step()
     weights = list(trained.parameters())
     state = [v.nbytes for of_one in optimizer.state.values() for v in of_one.values() if torch.is_tensor(v)]

@@ -15,7 +15,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lexigraft.data.batches import Batch
 from lexigraft.training.module import SupervisedModule
-from lexigraft.training.step import Step
 
 # Texts and tokens of the smallest batch. A workspace of whole pages shows its size in a larger one, but of many weights
 # a pass takes long.
@@ -96,22 +95,10 @@ def measured(
                 around.enter_context(_NoAttentionDropout())
             around.enter_context(kept.hooks())
             around.enter_context(made)
-            loss(module, _cut(text, texts, length))
+            module.loss_of(_cut(text, texts, length))
         runs.append((kept.sizes, made.sizes))
     of_kept, of_made = zip(*runs)
     return Activations(_sizes(few, short, of_kept, np.sum), _sizes(few, short, of_made, np.max))
-
-
-def loss(module: SupervisedModule, batch: Batch) -> Tensor:
-    """The loss of a training step, with what regularisers change and add."""
-    step = Step.of(module.model, module.tasks[batch["task"]], batch)
-    for regulariser in module.regularisers:
-        step = regulariser.change(step)  # type: ignore[operator]
-    total = step.loss
-    for regulariser in module.regularisers:
-        term = regulariser.term(step)  # type: ignore[operator]
-        total = total if term is None else total + term
-    return total
 
 
 Size = tuple[int, bool]  # bytes, and whether they are float32
