@@ -24,13 +24,15 @@ def pair(train, capfd_of_module):
 
 @pytest.fixture(scope="module")
 def capfd_of_module():
-    """What the file descriptors got since the last call, children included."""
+    """What both streams got since the last call, those of children included."""
     from _pytest.capture import FDCapture
 
-    out = FDCapture(1)
-    out.start()
-    yield out.snap
-    out.done()
+    streams = [FDCapture(1), FDCapture(2)]
+    for stream in streams:
+        stream.start()
+    yield lambda: "".join(stream.snap() for stream in streams)
+    for stream in streams:
+        stream.done()
 
 
 def test_two_processes_take_the_steps_of_one(pair):
@@ -49,6 +51,8 @@ def test_two_processes_take_the_steps_of_one(pair):
 def test_one_of_them_prints_and_writes(pair):
     _, together, printed = pair
     assert printed.count("epoch  1 ") == printed.count("run folder  ") == 1
+    assert "Initializing distributed" not in printed
+    assert "deprecated" not in printed
     with open(together / "metrics.csv", newline="") as file:
         steps = [row["step"] for row in csv.DictReader(file) if row["dev/accuracy"]]
     assert steps == [str(row["step"] - 1) for row in result_of(together)["history"]]

@@ -72,6 +72,7 @@ def test_an_unknown_option_lists_those_that_exist_nearest_first():
     [problem] = problems_of("model=textcn")
     assert problem.startswith("unknown option 'model=textcn'; did you mean 'textcnn'? model has textcnn, ")
     assert "bilstm" in problem
+    assert "_shared" not in problems_of("hardware=x")[0]
 
 
 def test_an_override_that_cannot_be_read_says_how_to_quote():

@@ -131,6 +131,7 @@ _EXPECTED = (
     ".*does not have many workers.*",
     ".*is smaller than the logging interval.*",
     ".*ended before the epoch ended and your dataloader is not resumable.*",
+    ".*`broadcast_buffers` is deprecated.*",
     ".*It is recommended to use .*sync_dist=True.*",
     "Checkpoint directory .* exists and is not empty",
     "Experiment logs directory .* exists and is not empty",
@@ -155,9 +156,10 @@ class quiet_lightning:
     """Keeps Lightning's start-up notices and expected warnings off the terminal."""
 
     def __enter__(self) -> None:
-        self._log = logging.getLogger("pytorch_lightning")
-        self._level = self._log.level
-        self._log.setLevel(logging.WARNING)
+        logs = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+        self._levels = [(log, log.level) for log in logs]
+        for log in logs:
+            log.setLevel(logging.WARNING)
         self._caught = warnings.catch_warnings()
         self._caught.__enter__()
         for message in _EXPECTED:
@@ -165,4 +167,5 @@ class quiet_lightning:
 
     def __exit__(self, *error: Any) -> None:
         self._caught.__exit__(*error)
-        self._log.setLevel(self._level)
+        for log, level in self._levels:
+            log.setLevel(level)
