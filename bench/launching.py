@@ -9,7 +9,8 @@ by their seed. Two run at once, but for the last row. All start from the shell, 
 
 joblib's workers live on, so that imports are paid twice in all, and state goes from run to run; a loop pays them in
 each run. "floor" is what two workers need for the runs alone: cells / 2 times the median of what the runs of the first
-row took by their own clock, which starts after the imports.
+row took by their own clock, which starts after the imports. "overhead of a job" is what a job in a pool takes beside
+that clock, one at a time, once the pool's server has imported everything.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from pathlib import Path
 import numpy as np
 
 MOST = {"joblib": 0.35, "one by one": 0.2}
+MOST_OVERHEAD = 0.3  # seconds
 PEER = """\
 import hydra
 from omegaconf import OmegaConf
@@ -51,12 +53,14 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=40)
     parser.add_argument("--epochs", type=int, default=4, help="of each run")
     parser.add_argument("--joblib", type=Path, help="the folder that holds hydra-joblib-launcher")
+    parser.add_argument("--no-loops", action="store_true", help="without the loops of commands, which take longest")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        compare(Path(folder), arguments.cells, arguments.epochs, arguments.joblib)
+        compare(Path(folder), arguments.cells, arguments.epochs, arguments.joblib, not arguments.no_loops)
+        overhead(Path(folder), min(arguments.cells, 8), arguments.epochs)
 
 
-def compare(folder: Path, cells: int, epochs: int, joblib: Path | None) -> None:
+def compare(folder: Path, cells: int, epochs: int, joblib: Path | None, loops: bool) -> None:
     """Each side once, in a folder of outputs of its own."""
     line = [*task(folder), f"trainer.epochs={epochs}"]
     app = folder / "app.py"
@@ -81,7 +85,8 @@ def compare(folder: Path, cells: int, epochs: int, joblib: Path | None) -> None:
         print("Hydra's joblib launcher is left out: give its folder by --joblib, see --help\n")
     else:
         sides["joblib"] = launcher
-    sides |= {"a loop, two at once": lambda root: loop(root, 2), "a loop, one by one": lambda root: loop(root, 1)}
+    if loops:
+        sides |= {"a loop, two at once": lambda root: loop(root, 2), "a loop, one by one": lambda root: loop(root, 1)}
     seconds = {}
     print(f"{cells} cells{'':12}{'seconds':>10}{'per cell':>10}", flush=True)
     for number, (name, side) in enumerate(sides.items()):
@@ -99,6 +104,30 @@ def compare(folder: Path, cells: int, epochs: int, joblib: Path | None) -> None:
         for side, took_there in seconds.items():
             if side.endswith(name):
                 verdict(f"lexigraft / {side}", seconds["lexigraft train -m"] / took_there, floor / took_there, most)
+
+
+def overhead(folder: Path, cells: int, epochs: int) -> None:
+    """What a job takes beside its run."""
+    from lexigraft.config.compose import loader
+    from lexigraft.studies.composing import Composer
+    from lexigraft.studies.job import Job
+    from lexigraft.studies.pool import Pool
+
+    line = [*task(folder), f"trainer.epochs={epochs}", f"output_root={folder / 'one_at_a_time'}"]
+    with loader():
+        compose = Composer()
+        jobs = [Job(f"seed {seed}", compose([*line, f"seed={seed}"])) for seed in range(cells + 1)]
+    beside = []
+    with Pool(1) as pool:
+        for job in jobs:
+            start = time.perf_counter()
+            (outcome,) = pool.run([job])
+            took = time.perf_counter() - start
+            assert outcome.state == "finished", outcome.error
+            beside.append(took - json.loads((job.folder / "result.json").read_text())["seconds"]["total"])
+    found = statistics.median(beside[1:])  # the first one waits for the imports
+    said = "reached" if found <= MOST_OVERHEAD else "MISSED"
+    print(f"{'overhead of a job':<34}{found:6.2f} s   target <= {MOST_OVERHEAD} s   {said}")
 
 
 def verdict(name: str, ratio: float, least: float, most: float) -> None:
