@@ -69,7 +69,7 @@ def test_both_languages_show_the_same_commands():
     + [line for line in DOCS if line.split()[1] in ("train", "transplant", "find-lr")],
 )
 def test_training_and_transplanting_lines_pass_the_preflight(line, monkeypatch):
-    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)  # one line is for a machine with a GPU
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)  # some lines are for a machine with GPUs
     _, command, *words = shlex.split(line)
     command = PRIMARY.get(command, command)
     parsed = split(words)

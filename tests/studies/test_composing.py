@@ -5,7 +5,7 @@ import random
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 
-from lexigraft.config import preflight, schema
+from lexigraft.config import hardware, preflight, schema
 from lexigraft.config.compose import loader
 from lexigraft.config.errors import ConfigError
 from lexigraft.studies.composing import Composer, composed
@@ -195,5 +195,5 @@ def test_what_is_looked_at_together_is_known(composer):
         __getitem__ = get
 
     schema._contradictions(Watched(values), preflight.somewhere)
-    preflight._hardware_that_is_not_here(Watched(values))
+    hardware.hardware_problems(Watched(values))
     assert asked == set(TOGETHER)
