@@ -40,6 +40,7 @@ def main(cfg):
     from lexigraft.commands.train import run
 
     values = OmegaConf.to_container(cfg, resolve=True)
+    values["hardware"]["precision"] = str(values["hardware"]["precision"])  # as lexigraft's check of a config does
     return run(OmegaConf.create(values))
 
 
