@@ -2,7 +2,7 @@
 
     python bench/reviews.py            # some 15 minutes on two quiet cores; real texts where LEXIGRAFT_DATA is set
     python bench/reviews.py --small    # seconds, to see that it runs; the figures mean nothing
-    python bench/reviews.py --accuracy 1   # the dev accuracy that lexigraft and Trainer come to, of so many epochs
+    python bench/reviews.py --accuracy 2   # the dev accuracy that lexigraft and Trainer come to in so many epochs
 
 A BERT-type backbone of 6 layers and width 384 with random weights and a linear head, AdamW (fused), gradients clipped
 to 1, float32. The hand-written loop gets the very batches that lexigraft trains on (of similar length), Trainer the
@@ -10,8 +10,9 @@ same texts in random order, padded to the longest of a batch. "all rows" is lexi
 rows alone.
 
 The sides take turns, a block of training each; a ratio is the median over the rounds of the ratio within a round. What
-comes before the first step is not counted, nor is the writing of checkpoints. For the accuracy, both have the same
-start, linearly falling rates and texts cut to 128 tokens, and each its own batches.
+comes before the first step is not counted, nor is the writing of checkpoints. For the accuracy, which is about
+batches of similar length and rows at rest and not about size, the backbone has 2 layers of width 192 and texts are cut
+to 128 tokens; both sides have the same start and linearly falling rates, and each its own batches.
 """
 
 import argparse
@@ -73,7 +74,7 @@ def main() -> None:
     sizes = SMALL if arguments.small else Sizes()
     sizes = replace(sizes, batches=arguments.batches or sizes.batches, rounds=arguments.rounds or sizes.rounds)
     if arguments.accuracy:
-        accuracy(sizes, arguments.accuracy)
+        accuracy(sizes if arguments.small else replace(sizes, width=192, layers=2), arguments.accuracy)
     else:
         throughput(sizes, arguments.small)
 
@@ -122,7 +123,7 @@ def accuracy(sizes: Sizes, epochs: int) -> None:
         flush=True,
     )
     start = bert(sizes)
-    model = classifier(sizes, start, train, active=True)
+    model = classifier(sizes, start, np.concatenate([train.ids, dev.ids]))
     data = TextDataModule({"main": {"train": parts[0], "dev": parts[1]}}, batch_size=BATCH, eval_batch_size=256, seed=0)
     module, fitted = trained(model, 2, data, LR, epochs, Linear())
     history = [round(row["dev_accuracy"], 4) for row in fitted.history]
@@ -131,12 +132,12 @@ def accuracy(sizes: Sizes, epochs: int) -> None:
     print(f"Trainer     {found:.4f}   ({seconds:.0f} s of training)")
 
 
-def classifier(sizes: Sizes, start: nn.Module, texts: Encoded, active: bool) -> Classifier:
-    """Lexigraft's network with the backbone's weights; `active`: its rows are those that the texts use."""
+def classifier(sizes: Sizes, start: nn.Module, used: np.ndarray | None) -> Classifier:
+    """Lexigraft's network with the backbone's weights; of its rows those of `used` ids are trained, None: all."""
     words = start.get_input_embeddings().weight.detach()
     embedding = TransplantedEmbedding(words, 0)
-    if active:
-        activate(embedding, torch.from_numpy(np.unique(texts.ids)))
+    if used is not None:
+        activate(embedding, torch.from_numpy(np.unique(used)))
     encoder = Pretrained(sizes.width, config=dict(start.config.to_dict()))
     encoder.load_backbone({k: v for k, v in start.state_dict().items() if "word_embeddings" not in k})
     return Classifier(embedding, encoder, First(encoder.width), {"main": Head(2)}, head_dropout=0.1)
@@ -146,7 +147,7 @@ def lexigraft_seconds(
     sizes: Sizes, start: nn.Module, dataset: EncodedText, active: bool, batches: list[list[int]]
 ) -> float:
     """Seconds of a block."""
-    model = classifier(sizes, start, dataset.encoded, active)
+    model = classifier(sizes, start, dataset.encoded.ids if active else None)
     dev = EncodedText(dataset.encoded.take(range(4)), [0, 1, 0, 1], pad_id=0)
     data = TextDataModule({"main": {"train": dataset, "dev": dev}}, batch_size=BATCH, eval_batch_size=256, seed=0)
     data.batches = Portion(batches)
