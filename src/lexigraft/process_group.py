@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,22 @@ def leave_group() -> None:
 
     Each rank calls it after training; metrics of torchmetrics would otherwise wait for those of the other ranks.
     """
+    if (group := _connections()) is not None:
+        group.destroy_process_group()
+
+
+def connected() -> int:
+    """How many ranks have found each other, and can exchange what they know; 1 before, after, and without a group."""
+    group = _connections()
+    return 1 if group is None else int(group.get_world_size())
+
+
+def _connections() -> Any:
+    """`torch.distributed`, where this process has joined a group; None elsewhere."""
     torch = sys.modules.get("torch")  # not imported for it: without torch there is no connection
-    if torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized():
-        torch.distributed.destroy_process_group()
+    if torch is None or not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return None
+    return torch.distributed
 
 
 def _of_torchrun(env: Mapping[str, str]) -> Place | None:

@@ -1,6 +1,7 @@
 """Everything that can be said about a composed config before data or a model is touched."""
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -50,10 +51,15 @@ def preflight(cfg: DictConfig, schema: type, where: Where = somewhere) -> DictCo
     _report(_without_target(values, schema, where))
     _report(target_problems(values, where))
     _report(hardware_problems(values))
-    checked = OmegaConf.create(with_counts(values))
-    OmegaConf.set_struct(checked, True)
-    OmegaConf.set_readonly(checked, True)
-    return checked
+    return frozen(with_counts(values))
+
+
+def frozen(values: Mapping[str, Any]) -> DictConfig:
+    """Resolved values as the config that commands take."""
+    cfg = OmegaConf.create(dict(values))
+    OmegaConf.set_struct(cfg, True)
+    OmegaConf.set_readonly(cfg, True)
+    return cfg
 
 
 def check_schema(cfg: DictConfig, schema: type, where: Where = somewhere) -> Node:

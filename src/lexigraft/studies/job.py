@@ -1,18 +1,17 @@
 """A job: a run that is to be made, and what came of it."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from lexigraft.processes import last_lines
 from lexigraft.runs.folder import LOG, RunFolder
 
 # "killed": its process died time and again; "in_use": another process works on the run; "interrupted": by Ctrl-C.
 Ending = Literal["finished", "failed", "killed", "timeout", "pruned", "interrupted", "in_use"]
 GOOD: tuple[Ending, ...] = ("finished", "pruned")  # the endings that leave a result
-_LINES = 15  # of the log of a job that was killed
 
 
 class OfRun:
@@ -54,8 +53,7 @@ class Job(OfRun):
         """The end of its log."""
         try:
             with open(self.log, "rb") as file:
-                file.seek(max(0, os.fstat(file.fileno()).st_size - 64_000))
-                return file.read().decode(errors="replace").splitlines()[-_LINES:]
+                return last_lines(file)
         except OSError:
             return []
 

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from lexigraft.commands import train
+from lexigraft.config.preflight import frozen
 
 
 def execute(values: Mapping[str, Any]) -> float | None:
@@ -13,7 +12,4 @@ def execute(values: Mapping[str, Any]) -> float | None:
 
     A finished run is not done again, and one that was stopped goes on. Nothing but the run's folder is written.
     """
-    cfg = OmegaConf.create(dict(values))
-    OmegaConf.set_struct(cfg, True)
-    OmegaConf.set_readonly(cfg, True)
-    return train.run(cfg)
+    return train.run(frozen(values))

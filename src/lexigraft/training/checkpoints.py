@@ -11,14 +11,12 @@ import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from lexigraft.evaluation.metrics import LOWER_IS_BETTER
-from lexigraft.training.checkpoint_files import BEST, LAST, PREVIOUS, CheckpointFiles, save_whole
+from lexigraft.training.checkpoint_files import BEST, LAST, CheckpointFiles, save_whole
 from lexigraft.training.loop_counters import before_the_next_batch, between_epochs
 from lexigraft.training.preemption import Preemption
 from lexigraft.training.pruning import Pruning
 from lexigraft.training.random_state import random_states, set_random_states
 from lexigraft.training.tracking.metrics_csv import MetricsCsv
-
-__all__ = ["BEST", "LAST", "PREVIOUS", "Checkpoints", "keep_weights_alone"]
 
 
 class Checkpoints(Checkpoint):
@@ -46,7 +44,6 @@ class Checkpoints(Checkpoint):
         self._preemption = preemption or Preemption()
         self._pause = math.inf if every is None else 60 * every
         self.best: dict[str, Any] | None = None
-        self.seconds = 0.0  # that training stood still for a checkpoint
         self._better = False
         self._written_after = 0  # batches, of all epochs
         self._written_at = time.monotonic()
@@ -139,11 +136,9 @@ class Checkpoints(Checkpoint):
             self._leave(trainer)
 
     def _write(self, trainer: pl.Trainer) -> None:
-        began = time.monotonic()
         trainer.save_checkpoint(self.files.folder / LAST)
         self._written_after = trainer.fit_loop.epoch_loop.batch_progress.total.completed
         self._written_at = time.monotonic()
-        self.seconds += self._written_at - began
 
     def _leave(self, trainer: pl.Trainer) -> None:
         self.files.wait()

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 
+from lexigraft.process_group import connected
+
 
 def random_state() -> dict[str, Any]:
     """Where the streams of Python, NumPy, torch and, if there are any, its GPUs stand."""
@@ -37,9 +39,9 @@ def set_random_state(state: dict[str, Any]) -> None:
 def random_states() -> list[dict[str, Any]]:
     """`random_state` of every rank, in their order; all of them have to ask."""
     state = random_state()
-    if not (dist.is_available() and dist.is_initialized()):
+    if connected() == 1:
         return [state]
-    states: list[Any] = [None] * dist.get_world_size()
+    states: list[Any] = [None] * connected()
     dist.all_gather_object(states, state)
     return states
 

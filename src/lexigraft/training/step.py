@@ -8,6 +8,7 @@ from torch import Tensor
 from lexigraft.data.batches import Batch
 from lexigraft.models.classifier import Classifier
 from lexigraft.tasks.task import Task
+from lexigraft.training.distributed.shares import shared
 
 
 @dataclass
@@ -54,8 +55,7 @@ class Step:
     def loss_of(self, outputs: Tensor) -> Tensor:
         """The loss of any outputs, by this step's labels; of several ranks, times what this one's share counts."""
         share: float = self.batch.get("loss_share", 1.0)
-        # A mean over labels of which none counts may be NaN, and NaN times 0 is NaN.
-        return self._mean_of(outputs) * share if share else outputs.float().sum() * 0.0
+        return shared(lambda: self._mean_of(outputs), outputs, share)
 
     @property
     def text_share(self) -> float:

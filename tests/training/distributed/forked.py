@@ -41,7 +41,7 @@ def _rank(place, answer, work, arguments):
     torch.set_num_threads(1)
     try:
         answer.send(("done", work(*arguments)))
-    except BaseException:
+    except BaseException:  # an exit too: the tests' process shows whatever it was
         answer.send(("failed", traceback.format_exc()))
     answer.close()
     os._exit(0)

@@ -60,7 +60,7 @@ def _searched(wanted: Sequence[Search], compose: Compose, launch: Launch, consol
     if not any(open_ones):
         return [of for of in found if of is not None]
     trials = sum(search.settings.trials for search in wanted)
-    over = sum(trial["state"] in ("complete", "pruned") for of in found if of is not None for trial in of.trials)
+    over = sum(len(of.done) for of in found if of is not None)
     count = f"{len(wanted)} search{'es' if len(wanted) > 1 else ''}"
     console.print(f"{count}, {over} of {trials} trials done, {launch.jobs} at once", markup=False)
     with Live(console, total=trials, done=over) as watch, runner(launch, watch) as pool:

@@ -53,6 +53,11 @@ class Found:
     importances: Mapping[str, float]
 
     @property
+    def done(self) -> tuple[Mapping[str, Any], ...]:
+        """The trials that came to their end or were pruned."""
+        return tuple(trial for trial in self.trials if trial["state"] in ("complete", "pruned"))
+
+    @property
     def words(self) -> tuple[str, ...]:
         """The words that set the best values."""
         return self.search.space.words(self.best[0]["params"])
@@ -128,7 +133,7 @@ def read(search: Search, compose: Compose) -> Found | None:
 
 def is_done(found: Found) -> bool:
     """Whether all the trials that were asked for are done."""
-    over = [trial["params"] for trial in found.trials if trial["state"] in ("complete", "pruned")]
+    over = [trial["params"] for trial in found.done]
     if found.search.settings.sampler == "grid" and all(point in over for point in found.search.space.grid()):
         return True
     return len(over) >= found.search.settings.trials

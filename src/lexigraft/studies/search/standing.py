@@ -35,11 +35,7 @@ def _line(search: Search, found: Found | None) -> str:
     kinds = [f"{count[state]} {state}" for state in ("pruned", "failed") if count[state]]
     among = f" ({', '.join(kinds)})" if kinds else ""
     best = f"{found.objectives[0].label} {found.best[0]['values'][0]:.4f} with {' '.join(found.words)}"
-    return f"search {search.name}: {_over(found)} of {search.settings.trials} trials done{among}; best {best}"
-
-
-def _over(found: Found) -> int:
-    return sum(trial["state"] in ("complete", "pruned") for trial in found.trials)
+    return f"search {search.name}: {len(found.done)} of {search.settings.trials} trials done{among}; best {best}"
 
 
 def _seconds_left(found: Sequence[tuple[Search, Found | None]], jobs: int) -> float | None:
@@ -49,5 +45,5 @@ def _seconds_left(found: Sequence[tuple[Search, Found | None]], jobs: int) -> fl
     ]
     if not took:
         return None
-    left = [0 if of and is_done(of) else search.settings.trials - (_over(of) if of else 0) for search, of in found]
+    left = [0 if of and is_done(of) else search.settings.trials - (len(of.done) if of else 0) for search, of in found]
     return median(took) * sum(-(-trials // jobs) for trials in left)

@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor
 from torchmetrics import metric
 
+from lexigraft.process_group import connected
 from lexigraft.tasks.inference import Seen
 from lexigraft.tasks.task import Task
 
@@ -24,9 +25,9 @@ class SeenByAll(Seen):
 
     def in_order(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """See `Seen`; equal on all ranks."""
-        if _ranks() > 1:
+        if connected() > 1:
             assert self._index, "every rank has evaluated something"
-            parts: list[Any] = [None] * _ranks()
+            parts: list[Any] = [None] * connected()
             # Few tensors, whose sending costs less than that of many.
             sizes = [len(labels) for labels in self._labels]
             dist.all_gather_object(parts, (self._index, torch.cat(self._scores), torch.cat(self._labels), sizes))
@@ -66,7 +67,7 @@ def _whole_metrics() -> Iterator[None]:
 
 def from_first(make: Callable[[], T]) -> T:
     """What `make` returns on rank 0, which alone calls it."""
-    if _ranks() == 1:
+    if connected() == 1:
         return make()
     found: list[Any] = [make() if dist.get_rank() == 0 else None]
     dist.broadcast_object_list(found)
@@ -76,12 +77,8 @@ def from_first(make: Callable[[], T]) -> T:
 
 def mean_over_ranks(values: Tensor) -> Tensor:
     """The mean of each of the values over the ranks, such as of losses of shares; equal on all of them."""
-    if _ranks() == 1:
+    if connected() == 1:
         return values
     total = values.detach().clone()
     dist.all_reduce(total)
-    return total / _ranks()
-
-
-def _ranks() -> int:
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return total / connected()

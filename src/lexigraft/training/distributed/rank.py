@@ -16,9 +16,8 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
-
 from lexigraft.config.errors import innermost, is_users
+from lexigraft.config.preflight import frozen
 from lexigraft.process_group import leave_group
 from lexigraft.processes import die_with_parent, sentence
 
@@ -67,14 +66,6 @@ def carry_out(work: str, values: Mapping[str, Any]) -> dict[str, Any]:
     except BaseException:  # of Ctrl-C and of SIGTERM
         said = {"state": "stopped", "code": None}
     return said | {"at": time.monotonic()}
-
-
-def frozen(values: Mapping[str, Any]) -> DictConfig:
-    """Resolved values as the config that commands take."""
-    cfg = OmegaConf.create(dict(values))
-    OmegaConf.set_struct(cfg, True)
-    OmegaConf.set_readonly(cfg, True)
-    return cfg
 
 
 if __name__ == "__main__":

@@ -14,9 +14,7 @@ from multiprocessing.connection import Connection, Pipe
 from typing import IO, Any
 
 from lexigraft.process_group import Place
-from lexigraft.processes import variables
-
-_LINES = 15  # of what a rank printed last, where it could not say itself how it ended
+from lexigraft.processes import last_lines, variables
 
 
 @dataclass
@@ -76,11 +74,7 @@ class RankProcess:
 
     def last_lines(self) -> str:
         """What it printed last; of rank 0 nothing, since that stands on the terminal already."""
-        if self.output is None:
-            return ""
-        size = self.output.seek(0, os.SEEK_END)
-        self.output.seek(max(0, size - 64_000))
-        return "\n".join(self.output.read().decode(errors="replace").splitlines()[-_LINES:])
+        return "" if self.output is None else "\n".join(last_lines(self.output))
 
 
 def start(place: Place, work: str, values: Mapping[str, Any], env: Mapping[str, str]) -> RankProcess:
