@@ -17,6 +17,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -89,16 +90,18 @@ def measured(name: str, threads: int, small: bool) -> dict[str, float]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def seconds(size: int, dim: int, used: int, steps: int) -> dict[str, float]:
+def seconds(
+    size: int, dim: int, used: int, steps: int, device: str = "cpu", now: Callable[[], float] = time.perf_counter
+) -> dict[str, float]:
     """Median seconds of a step of both ways, which take turns; the first two steps are left out."""
-    ways = {way: Training(size, dim, used, way) for way in WAYS}
+    ways = {way: Training(size, dim, used, way, device) for way in WAYS}
     found: dict[str, list[float]] = {way: [] for way in WAYS}
     for step in range(steps + 2):
         for way, training in ways.items():
             batch = training.batch(step)
-            started = time.perf_counter()
+            started = now()
             training.step(*batch)
-            found[way].append(time.perf_counter() - started)
+            found[way].append(now() - started)
     return {way: statistics.median(each[2:]) for way, each in found.items()}
 
 
@@ -120,21 +123,22 @@ def memory(size: int, dim: int, used: int, way: str) -> dict[str, float]:
 class Training:
     """A mean-pool classifier of two classes and its optimizer."""
 
-    def __init__(self, size: int, dim: int, used: int, way: str) -> None:
+    def __init__(self, size: int, dim: int, used: int, way: str, device: str = "cpu") -> None:
         torch.manual_seed(0)
         rows = torch.randn(size, dim)
         self.words = torch.randperm(size - 1)[: used - 1] + 1
         layer = TransplantedEmbedding(rows, pad_id=0)
         if way == "active":
             activate(layer, self.words)
-        self.model = Classifier(layer, Identity(dim), Mean(dim), {"main": Head(2)})
+        self.model = Classifier(layer, Identity(dim), Mean(dim), {"main": Head(2)}).to(device)
+        self.device = device
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Ids `[32, 128]` and labels `[32]`, the same in both ways."""
         generator = torch.Generator().manual_seed(step)
         ids = self.words[torch.randint(len(self.words), (BATCH, TOKENS), generator=generator)]
-        return ids, torch.randint(2, (BATCH,), generator=generator)
+        return ids.to(self.device), torch.randint(2, (BATCH,), generator=generator).to(self.device)
 
     def step(self, ids: Tensor, labels: Tensor) -> None:
         self.optimizer.zero_grad()

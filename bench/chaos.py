@@ -20,15 +20,13 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import psutil
+from material import material, said
 
 _IDLE = 3  # processes without a job: the launcher, the fork server and multiprocessing's tracker
 STUDY = """\
 # What survives?
-base: [data=files, data.root={folder}, data.train=train.tsv, data.dev=dev.tsv, data.test=test.tsv,
-  data.drop_shared=false, source=npz, source.path=vectors.npz, source.vocabulary=vocab.txt, model.encoder.channels=8,
-  trainer.epochs=3, trainer.batch_size=8, optimizer.lr=1e-2, hardware=cpu, hardware.threads=1, trainer.progress=false]
+base: {base}
 axes:
   rows: {{random: [transplant=random], transplanted: []}}
   seed: {seeds}
@@ -47,11 +45,17 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lexigraft-chaos-") as name:
         folder = Path(name)
-        _material(folder, arguments.cells // 2)
+        base = [
+            *material(folder, train=240), "model.encoder.channels=8", "trainer.epochs=3", "trainer.batch_size=8",
+            "optimizer.lr=1e-2", "hardware=cpu", "hardware.threads=1",
+        ]  # fmt: skip
+        (folder / "chaos").mkdir()
+        text = STUDY.format(base=json.dumps(base), seeds=list(range(arguments.cells // 2)))
+        (folder / "chaos" / "study.yaml").write_text(text, encoding="utf-8")
         began = time.monotonic()
         calm = _study(folder, "calm")
         if calm.wait() != 0:
-            sys.exit(_said(folder, "calm"))
+            sys.exit(said(folder, "calm"))
         quiet = time.monotonic() - began
         began = time.monotonic()
         kills, starts, twice = _disturbed(folder, arguments)
@@ -95,7 +99,7 @@ def _disturbed(folder: Path, arguments: argparse.Namespace) -> tuple[int, int, l
                     kills += 1
         if launcher.returncode == 0:
             return kills, start, twice
-    sys.exit(_said(folder, "disturbed"))
+    sys.exit(said(folder, "disturbed"))
 
 
 def _differences(folder: Path, cells: int) -> list[str]:
@@ -118,28 +122,6 @@ def _table(folder: Path, outputs: str) -> str:
     line = [sys.executable, "-m", "lexigraft", "study", str(folder / "chaos"), "--table"]
     done = subprocess.run([*line, f"output_root={folder / outputs}"], capture_output=True, text=True, check=True)
     return done.stdout
-
-
-def _said(folder: Path, outputs: str) -> str:
-    return (folder / f"{outputs}.txt").read_text(encoding="utf-8")[-5000:]
-
-
-def _material(folder: Path, seeds: int) -> None:
-    """Two separable classes of short texts, vectors of their characters, and the study."""
-    draw = np.random.default_rng(0)
-    characters = [chr(0x4E00 + i) for i in range(60)]
-    for name, size in {"train": 240, "dev": 60, "test": 60}.items():
-        lines = ["label\ttext"]
-        for i in range(size):
-            text = draw.choice(characters[10:], int(draw.integers(2, 12))).tolist()
-            text.append(characters[int(draw.integers(0, 5)) + 5 * (i % 2)])
-            lines.append(f"{i % 2}\t{''.join(text)}")
-        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    np.savez(folder / "vectors.npz", vectors=draw.normal(size=(len(characters), 16)).astype(np.float32))
-    (folder / "vocab.txt").write_text("\n".join(characters) + "\n", encoding="utf-8")
-    (folder / "chaos").mkdir()
-    text = STUDY.format(folder=folder, seeds=list(range(seeds)))
-    (folder / "chaos" / "study.yaml").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import torch
+from material import material, said
 
 
 def main() -> None:
@@ -36,13 +36,13 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lexigraft-faults-") as name:
         folder = Path(name)
-        _material(folder, arguments.texts)
+        line = _line(material(folder, train=arguments.texts, dev=400), arguments.ranks)
         began = time.monotonic()
-        if _run(folder, "calm", arguments.ranks).wait() != 0:
-            sys.exit(_said(folder, "calm"))
+        if _run(line, folder, "calm").wait() != 0:
+            sys.exit(said(folder, "calm"))
         quiet = time.monotonic() - began
         began = time.monotonic()
-        where = _disturbed(folder, arguments)
+        where = _disturbed(line, folder, arguments)
         took = time.monotonic() - began
         [calm], [disturbed] = (list((folder / of / "runs").iterdir()) for of in ("calm", "disturbed"))
         problems = _differences(calm, disturbed)
@@ -54,12 +54,12 @@ def main() -> None:
             sys.exit(1)
 
 
-def _disturbed(folder: Path, arguments: argparse.Namespace) -> Counter[str]:
+def _disturbed(line: list[str], folder: Path, arguments: argparse.Namespace) -> Counter[str]:
     """Kill until it was often enough, and let the run end: how many kills met it where."""
     draw = random.Random(arguments.seed)
     where = Counter[str]()
     for _ in range(10 * arguments.kills + 10):
-        process = _run(folder, "disturbed", arguments.ranks)
+        process = _run(line, folder, "disturbed")
         if sum(where.values()) < arguments.kills:
             _wait_for_the_moment(process, folder, draw)
             if process.poll() is None and _kill(process, draw):
@@ -68,7 +68,7 @@ def _disturbed(folder: Path, arguments: argparse.Namespace) -> Counter[str]:
             return where
         if sum(where.values()) == 0:
             break
-    sys.exit(_said(folder, "disturbed"))
+    sys.exit(said(folder, "disturbed"))
 
 
 def _wait_for_the_moment(process: subprocess.Popen[bytes], folder: Path, draw: random.Random) -> None:
@@ -135,18 +135,20 @@ def _unequal(one: Any, other: Any, place: str = "") -> list[str]:
     return [] if one == other else [place]
 
 
-def _run(folder: Path, outputs: str, ranks: int) -> subprocess.Popen[bytes]:
+def _line(words: list[str], ranks: int) -> list[str]:
     hardware = ["hardware=cpu"] if ranks == 1 else ["hardware=ddp_cpu", f"hardware.devices={ranks}"]
-    line = [
-        sys.executable, "-m", "lexigraft", "train", f"output_root={folder / outputs}", *hardware, "hardware.threads=1",
-        "data=files", f"data.root={folder}", "data.train=train.tsv", "data.dev=dev.tsv", "data.test=test.tsv",
-        "data.drop_shared=false", "source=npz", "source.path=vectors.npz", "source.vocabulary=vocab.txt",
-        "model.encoder.channels=8", "trainer.epochs=3", "trainer.batch_size=8", "optimizer.lr=1e-2",
-        "augment=[deletion]", "averaging=ema", "trainer.progress=false", "trainer.keep_last=true",
-        "trainer.checkpoint_every=1e-9",
+    return [
+        sys.executable, "-m", "lexigraft", "train", *words, *hardware, "hardware.threads=1", "model.encoder.channels=8",
+        "trainer.epochs=3", "trainer.batch_size=8", "optimizer.lr=1e-2", "augment=[deletion]", "averaging=ema",
+        "trainer.keep_last=true", "trainer.checkpoint_every=1e-9",
     ]  # fmt: skip
+
+
+def _run(line: list[str], folder: Path, outputs: str) -> subprocess.Popen[bytes]:
     with open(folder / f"{outputs}.txt", "ab") as log:
-        return subprocess.Popen(line, stdout=log, stderr=subprocess.STDOUT, start_new_session=True)
+        return subprocess.Popen(
+            [*line, f"output_root={folder / outputs}"], stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
 
 
 def _stamp(folder: Path) -> int:
@@ -154,25 +156,6 @@ def _stamp(folder: Path) -> int:
         with suppress(FileNotFoundError):
             return os.stat(path).st_mtime_ns
     return 0
-
-
-def _said(folder: Path, outputs: str) -> str:
-    return (folder / f"{outputs}.txt").read_text(encoding="utf-8")[-5000:]
-
-
-def _material(folder: Path, texts: int) -> None:
-    """Two separable classes of short texts, and vectors of their characters."""
-    draw = np.random.default_rng(0)
-    characters = [chr(0x4E00 + i) for i in range(60)]
-    for name, size in {"train": texts, "dev": 400, "test": 60}.items():
-        lines = ["label\ttext"]
-        for i in range(size):
-            text = draw.choice(characters[10:], int(draw.integers(2, 12))).tolist()
-            text.append(characters[int(draw.integers(0, 5)) + 5 * (i % 2)])
-            lines.append(f"{i % 2}\t{''.join(text)}")
-        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    np.savez(folder / "vectors.npz", vectors=draw.normal(size=(len(characters), 16)).astype(np.float32))
-    (folder / "vocab.txt").write_text("\n".join(characters) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
+from material import material
 
 MOST = {"joblib": 0.35, "one by one": 0.2}
 MOST_OVERHEAD = 0.3  # seconds
@@ -86,8 +86,10 @@ def compare(folder: Path, cells: int, epochs: int, joblib: Path | None, loops: b
         print("Hydra's joblib launcher is left out: give its folder by --joblib, see --help\n")
     else:
         sides["joblib"] = launcher
+    if loops and cells > 1:
+        sides["a loop, two at once"] = lambda root: loop(root, 2)
     if loops:
-        sides |= {"a loop, two at once": lambda root: loop(root, 2), "a loop, one by one": lambda root: loop(root, 1)}
+        sides["a loop, one by one"] = lambda root: loop(root, 1)
     seconds = {}
     print(f"{cells} cells{'':12}{'seconds':>10}{'per cell':>10}", flush=True)
     for number, (name, side) in enumerate(sides.items()):
@@ -148,22 +150,11 @@ def call(*words: str, path: Path | None = None) -> None:
 
 
 def task(folder: Path) -> list[str]:
-    """The words of a run on two classes of short texts that differ in one character."""
-    random = np.random.default_rng(0)
-    characters = [chr(0x4E00 + i) for i in range(40)]
-    for name, size in {"train": 240, "dev": 40, "test": 40}.items():
-        lines = ["label\ttext"]
-        for i in range(size):
-            text = random.choice(characters[2:], int(random.integers(2, 12))).tolist()
-            lines.append(f"{i % 2}\t{''.join([*text, characters[i % 2]])}")
-        (folder / f"{name}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    np.savez(folder / "vectors.npz", vectors=random.normal(size=(len(characters), 16)).astype(np.float32))
-    (folder / "vocab.txt").write_text("\n".join(characters) + "\n", encoding="utf-8")
+    """The words of a run on one thread."""
+    words = material(folder, train=240, dev=40, test=40)
     return [
-        "data=files", f"data.root={folder}", "data.train=train.tsv", "data.dev=dev.tsv", "data.test=test.tsv",
-        "data.classes=[a,b]", "data.drop_shared=false", "source=npz", "source.path=vectors.npz",
-        "source.vocabulary=vocab.txt", "model=textcnn", "model.encoder.channels=8", "trainer.batch_size=8",
-        "optimizer.lr=1e-2", "hardware=cpu", "hardware.threads=1", "trainer.progress=false", "trainer.patience=null",
+        *words, "data.classes=[a,b]", "model=textcnn", "model.encoder.channels=8", "trainer.batch_size=8",
+        "trainer.patience=null", "optimizer.lr=1e-2", "hardware=cpu", "hardware.threads=1",
     ]  # fmt: skip
 
 

@@ -10,19 +10,12 @@ checkpoints is no part of them. The sides take turns, a block of training each, 
 from round to round; the ratio is the median over the rounds of the ratio within a round.
 """
 
-import argparse
 import statistics
-import tempfile
-import time
 from dataclasses import dataclass
-from functools import partial
-from io import StringIO
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
+from sides import CLIP, DECAY, now, options, ratio, trained, use_threads, verdict
 from torch import nn
 from torch.nn.functional import cross_entropy
 
@@ -33,18 +26,9 @@ from lexigraft.models.classifier import Classifier, Head
 from lexigraft.models.embedding import TransplantedEmbedding
 from lexigraft.models.encoders import Transformer
 from lexigraft.models.pooling import Mean
-from lexigraft.tasks.classification import Classification
-from lexigraft.tasks.losses import CrossEntropy
-from lexigraft.training.finetune.steady import Full
-from lexigraft.training.fit import fit
-from lexigraft.training.loggers import csv
-from lexigraft.training.module import SupervisedModule
-from lexigraft.training.schedule import Constant
 
 MOST = 1.03
-ROWS, BATCH, LR, CLIP = 2_000, 32, 1e-3, 1.0
-
-now = time.perf_counter
+ROWS, BATCH, LR = 2_000, 32, 1e-3
 
 
 @dataclass(frozen=True)
@@ -60,29 +44,9 @@ class Sizes:
 SMALL = Sizes(16, 8, 4, 1)
 
 
-class Clocked(SupervisedModule):
-    """Notes the seconds from an epoch's start to the end of its batches."""
-
-    seconds = 0.0
-
-    def on_train_epoch_start(self) -> None:
-        super().on_train_epoch_start()
-        self._began = now()
-
-    def on_validation_start(self) -> None:
-        self.seconds = now() - self._began
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--small", action="store_true", help="tiny sizes")
-    parser.add_argument("--rounds", type=int, help="blocks of each side")
-    parser.add_argument("--cpu-time", action="store_true", help="on one thread, by its CPU time: for busy machines")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1 if arguments.cpu_time else 2)
-    if arguments.cpu_time:
-        global now
-        now = time.process_time
+    arguments = options(__doc__).parse_args()
+    use_threads(arguments.cpu_time)
     sizes = SMALL if arguments.small else Sizes()
     data = texts(sizes)
     sides = {"lexigraft": with_fit, "bare loop": bare}
@@ -95,9 +59,8 @@ def main() -> None:
                 seconds[name].append(took)
     for name, of in seconds.items():
         print(f"{name:12}{1e3 * statistics.median(of) / sizes.batches:9.2f} ms a batch")
-    ratio = statistics.median(a / b for a, b in zip(seconds["lexigraft"], seconds["bare loop"]))
-    verdict = "" if arguments.small else "reached" if ratio <= MOST else "MISSED"
-    print(f"{'ratio':12}{ratio:9.3f}    target <= {MOST}   {verdict}".rstrip())
+    found = ratio(seconds["lexigraft"], seconds["bare loop"])
+    verdict("lexigraft / bare loop", found, MOST, arguments.small, at_most=True)
 
 
 def texts(sizes: Sizes) -> EncodedText:
@@ -128,23 +91,14 @@ def loaders(train: EncodedText, seed: int) -> TextDataModule:
 
 def with_fit(sizes: Sizes, train: EncodedText, block: int) -> float:
     """Seconds of an epoch of lexigraft."""
-    task = Classification(loss=CrossEntropy(), classes=("0", "1"), train=train.targets.tolist())
-    optimizer = partial(torch.optim.AdamW, lr=LR, fused=True)
-    module = Clocked(network(sizes), {"main": task}, optimizer, Constant(), Full(), weight_decay=0.01)
-    hardware: dict[str, Any] = {"accelerator": "cpu", "devices": 1, "precision": "32"}
-    with tempfile.TemporaryDirectory(prefix="lexigraft-bench-") as folder:
-        fit(
-            module, loaders(train, block), checkpoints=Path(folder) / "checkpoints",
-            loggers=csv(folder=Path(folder), config={}), console=Console(file=StringIO()), epochs=1,
-            monitor="accuracy", patience=None, gradient_clip=CLIP, bar=False, **hardware,
-        )  # fmt: skip
-    return module.seconds
+    module, _ = trained(network(sizes), 2, loaders(train, block), LR)
+    return module.train_seconds
 
 
 def bare(sizes: Sizes, train: EncodedText, block: int) -> float:
     """Seconds of a loop as one writes it by hand, on the same batches, which it makes itself."""
     model = network(sizes).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LR, weight_decay=DECAY, fused=True)
     parameters = list(model.parameters())
     batches = loaders(train, block).train_dataloader()
     began = now()

@@ -1,5 +1,6 @@
-"""What the benchmarks of training share: lexigraft's side, a clock, ratios and texts."""
+"""What the benchmarks of training share: their options, a clock, ratios, lexigraft's side and texts."""
 
+import argparse
 import gzip
 import io
 import statistics
@@ -20,16 +21,29 @@ from lexigraft.models.classifier import Classifier
 from lexigraft.tasks.classification import Classification
 from lexigraft.tasks.losses import CrossEntropy
 from lexigraft.training.finetune.steady import Full
-from lexigraft.training.fit import fit
+from lexigraft.training.fit import Fitted, fit
 from lexigraft.training.loggers import csv
 from lexigraft.training.module import SupervisedModule
 from lexigraft.training.schedule import Constant, Schedule
 
+DECAY, CLIP = 0.01, 1.0  # of the weights, and of the gradients' norm
+
 _clock = time.perf_counter
 
 
+def options(doc: str) -> argparse.ArgumentParser:
+    """The parser of a benchmark whose sides take turns; `doc` is its docstring."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--small", action="store_true", help="tiny sizes")
+    parser.add_argument("--rounds", type=int, help="blocks of each side")
+    parser.add_argument("--cpu-time", action="store_true", help="on one thread, by its CPU time: for busy machines")
+    return parser
+
+
 def now() -> float:
-    """Seconds of the clock on the wall, or of this process's processor time."""
+    """Seconds of the clock on the wall, or of this process's processor time, when a GPU has done all it was told."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
     return _clock()
 
 
@@ -45,20 +59,28 @@ def ratio(slow: list[float], fast: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(slow, fast))
 
 
-def verdict(what: str, ratio: float, least: float, small: bool) -> None:
-    """Print a ratio against its target, which small sizes cannot reach or miss."""
-    reached = "" if small else "reached" if ratio >= least else "MISSED"
-    print(f"{what:22}{ratio:8.3f}x   target >= {least}x   {reached}".rstrip())
+def verdict(what: str, ratio: float, target: float, small: bool, at_most: bool = False) -> None:
+    """Print a ratio against the least, or the most, that it should be, which small sizes cannot reach or miss."""
+    reached = "" if small else "reached" if (ratio <= target if at_most else ratio >= target) else "MISSED"
+    print(f"{what:22}{ratio:8.3f}x   target {'<=' if at_most else '>='} {target}x   {reached}".rstrip())
 
 
 class Clocked(SupervisedModule):
-    """Notes the seconds from an epoch's start to the end of its steps, and those of validation."""
+    """Notes the seconds from an epoch's start to the end of its steps, and those of validation.
+
+    The first `warm_up` batches of each epoch are no part of them.
+    """
 
     train_seconds = validation_seconds = 0.0
+    warm_up = 0
 
     def on_train_epoch_start(self) -> None:
         super().on_train_epoch_start()
         self._began = now()
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        if self.warm_up and batch_idx == self.warm_up:
+            self._began = now()
 
     def on_validation_start(self) -> None:
         self.train_seconds += now() - self._began
@@ -83,29 +105,34 @@ class Portion:
 
 
 def trained(
-    model: Classifier, classes: int, data: TextDataModule, lr: float, epochs: int = 1, schedule: Schedule | None = None
-) -> tuple[Clocked, Any]:
-    """The module after some epochs of `lexigraft train`, and what `fit` tells."""
+    model: Classifier,
+    classes: int,
+    data: TextDataModule,
+    lr: float,
+    epochs: int = 1,
+    schedule: Schedule | None = None,
+    *,
+    warm_up: int = 0,
+    folder: Path | None = None,
+    **settings: Any,
+) -> tuple[Clocked, Fitted]:
+    """The module after some epochs of `fit` as a run has it (bookkeeping, logger, stop at NaN), and what it tells.
+
+    The CPU in float32, unless `settings`, which are those of `fit`, say otherwise. `folder`: where checkpoints are
+    written and deleted again.
+    """
     names = tuple(map(str, range(classes)))
     task = Classification(loss=CrossEntropy(), classes=names, train=data.tasks["main"]["train"].targets.tolist())
     optimizer = partial(torch.optim.AdamW, lr=lr, fused=True)
-    module = Clocked(model, {"main": task}, optimizer, schedule or Constant(), Full(), weight_decay=0.01)
-    with tempfile.TemporaryDirectory(prefix="lexigraft-bench-") as folder:
+    module = Clocked(model, {"main": task}, optimizer, schedule or Constant(), Full(), weight_decay=DECAY)
+    module.warm_up = warm_up
+    settings = {"accelerator": "cpu", "devices": 1, "precision": "32"} | settings
+    with tempfile.TemporaryDirectory(prefix="lexigraft-bench-", dir=folder) as name:
         fitted = fit(
-            module,
-            data,
-            checkpoints=Path(folder) / "checkpoints",
-            loggers=csv(folder=Path(folder), config={}),
-            console=Console(file=io.StringIO()),
-            epochs=epochs,
-            monitor="accuracy",
-            patience=None,
-            gradient_clip=1.0,
-            bar=False,
-            accelerator="cpu",
-            devices=1,
-            precision="32",
-        )
+            module, data, checkpoints=Path(name) / "checkpoints", loggers=csv(folder=Path(name), config={}),
+            console=Console(file=io.StringIO()), epochs=epochs, monitor="accuracy", patience=None, gradient_clip=CLIP,
+            bar=False, **settings,
+        )  # fmt: skip
     return module, fitted
 
 

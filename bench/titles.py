@@ -11,7 +11,6 @@ The sides take turns, a block of training each; a ratio is the median over the r
 comes before the first step is not counted, nor is the writing of checkpoints. At the end each trains a whole epoch.
 """
 
-import argparse
 import os
 import statistics
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sides import Portion, character_ids, labelled_rows, now, ratio, synthetic, trained, use_threads, verdict
+from sides import Portion, character_ids, labelled_rows, now, options, ratio, synthetic, trained, use_threads, verdict
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -44,15 +43,11 @@ class Sizes:
     rounds: int = 5
 
 
-SMALL = Sizes(600, 2, 1)
+SMALL = Sizes(200, 1, 1)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--small", action="store_true", help="tiny sizes")
-    parser.add_argument("--rounds", type=int, help="blocks of each side")
-    parser.add_argument("--cpu-time", action="store_true", help="on one thread, by its CPU time: for busy machines")
-    arguments = parser.parse_args()
+    arguments = options(__doc__).parse_args()
     use_threads(arguments.cpu_time)
     sizes = SMALL if arguments.small else Sizes()
     throughput(replace(sizes, rounds=arguments.rounds or sizes.rounds), arguments.small)

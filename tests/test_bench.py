@@ -8,34 +8,46 @@ from pathlib import Path
 import pytest
 
 BENCH = Path(__file__).parents[1] / "bench"
+SCRIPTS = runpy.run_path(str(BENCH / "run.py"))["BENCHES"]
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="bench/matrix.py reads Linux's /proc")
 def test_every_table_comes_out():
     done = subprocess.run([sys.executable, BENCH / "run.py", "--small"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    outputs = done.stdout.split("--- bench/")
-    _, startup, matrix, matching, transplant, pursuit, neighbours, active, reviews, titles, *later = outputs
-    of = {output.partition("\n")[0]: output for output in later}
-    assert "\n--help " in startup
+    of = {script: lines for script, _, lines in (each.partition("\n") for each in done.stdout.split("--- bench/")[1:])}
+    assert list(of) == list(SCRIPTS)
+    assert "\n--help " in of["startup.py"]
     for reader in ("lexigraft, the matrix alone", "lexigraft, read_checkpoint", "transformers, AutoModel"):
-        [line] = [line for line in matrix.splitlines() if line.startswith(reader)]
+        [line] = [line for line in of["matrix.py"].splitlines() if line.startswith(reader)]
         there, used, *_ = map(float, line.removeprefix(reader).replace("x", "").split())
         assert 0 <= there <= used
-    assert "too small a checkpoint" in matrix
+    assert "too small a checkpoint" in of["matrix.py"]
     for method in ("subtoken_mean", "normal", "mean", "zero"):
-        assert f" {method} " in transplant
-    assert "\nmatching both " in matching
-    assert "\nmean of the pieces " in matching
-    assert "plain" in pursuit
-    assert "sparsemax" in neighbours or "FOCUS" in neighbours
-    assert "active" in active
-    assert "\nlexigraft / Trainer" in reviews
-    assert "\nlexigraft / plain loop" in titles
+        assert f" {method} " in of["transplant.py"]
+    assert "\nmatching both " in of["matching.py"]
+    assert "\nmean of the pieces " in of["matching.py"]
+    assert "plain" in of["omp.py"]
+    assert "FOCUS weights" in of["neighbours.py"]
+    assert "gradients and moments" in of["active.py"]
+    assert "\nlexigraft / Trainer" in of["reviews.py"]
+    assert "\nlexigraft / plain loop" in of["titles.py"]
+    assert "\nlexigraft / bare loop" in of["overhead.py"]
     assert "\nratio " in of["planning.py"]
-    assert "the same bits: weights" in of["faults.py"]
     assert "table with the index" in of["reading.py"]
-    assert "launching.py" in of
+    assert "1 kills of a run with 1 rank(s)" in of["faults.py"]
+    assert "the same bits: weights" in of["faults.py"]
+    assert "4 cells, " in of["chaos.py"]
+    assert "no cell lost, none made twice, the table is the same" in of["chaos.py"]
+    assert "\na loop, one by one " in of["launching.py"]
+    assert "\noverhead of a job " in of["launching.py"]
+    assert "\n2 processes / 1 " in of["ranks.py"]
+    for side in ("at once", "by a thread"):
+        assert f"\n{side} " in of["checkpoints.py"]
+    for side in ("lexigraft", "lexigraft, all rows", "loop", "Trainer", "deterministic"):
+        [first, *_] = [line for line in of["gpu.py"].splitlines() if line.startswith(f"{side} ")]
+        assert len(first.removeprefix(side).split()) == 6  # time, texts, tokens, MFU, memory and a ratio
+    assert "the embedding alone, a step: full" in of["gpu.py"]
 
 
 def test_verdicts_compare_used_with_used(capsys):
@@ -52,6 +64,17 @@ def test_verdicts_compare_used_with_used(capsys):
     alone, _, memory = capsys.readouterr().out.splitlines()[-3:]
     assert alone.endswith("reached")
     assert memory.endswith("reached")
+
+
+def test_a_ratio_is_held_against_its_target_from_the_right_side(capsys):
+    verdict = runpy.run_path(str(BENCH / "sides.py"))["verdict"]
+    for ratio, target, at_most in ((0.96, 0.97, False), (0.98, 0.97, False), (1.02, 1.03, True), (1.04, 1.03, True)):
+        verdict("lexigraft / loop", ratio, target, small=False, at_most=at_most)
+    verdict("lexigraft / loop", 0.5, 0.97, small=True)
+    said = [line.split("target ")[1] for line in capsys.readouterr().out.splitlines()]
+    assert said == [
+        ">= 0.97x   MISSED", ">= 0.97x   reached", "<= 1.03x   reached", "<= 1.03x   MISSED", ">= 0.97x"
+    ]  # fmt: skip
 
 
 def test_a_benchmark_that_fails_fails_the_whole(monkeypatch, capfd):
