@@ -19,7 +19,7 @@ from tests.fixtures.task import call
 
 ROOT = Path(__file__).parents[1]
 READMES = [path for path in (ROOT / "README.md", ROOT / "README.zh.md") if path.is_file()]
-TARGETS = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
 ABOUT = {"--help", "--cfg"}  # a line with these starts nothing
 
 
@@ -122,13 +122,13 @@ def test_errors_are_those_shown(readme, capsys):
 
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
 def test_make_targets_exist(readme):
-    named = re.findall(r"(?:^|`)make ([a-z]+)", readme.read_text(encoding="utf-8"), re.MULTILINE)
+    named = re.findall(r"(?:^|`)make ([a-z-]+)", readme.read_text(encoding="utf-8"), re.MULTILINE)
     assert {"setup", "demo", "test"} <= set(named) <= TARGETS
 
 
 def test_make_help_names_every_target():
     done = subprocess.run(["make", "-C", ROOT, "help"], capture_output=True, text=True, check=True)
-    named = re.findall(r"^  make (\w+) +\S", done.stdout, re.MULTILINE)
+    named = re.findall(r"^  make ([a-z-]+) +\S", done.stdout, re.MULTILINE)
     assert set(named) == TARGETS
 
 

@@ -31,8 +31,13 @@ from lexigraft.transplant.engine import Transplanted
 from lexigraft.vocab.tokenizer import Tokenizer
 
 
-def text_data(cfg: DictConfig, kind: str = "class") -> TextData:
-    """The data set of `conf/data/`, its labels read as those of a kind; `ValueError` if it has no such labels."""
+def text_data(cfg: DictConfig, kind: str | None = None) -> TextData:
+    """The data set of `conf/data/`, its labels read as those of a kind, None: as what it takes them for.
+
+    `ValueError` if it has no such labels.
+    """
+    if kind is None:
+        return instantiate(cfg)
     if "kind" in inspect.signature(locate(cfg._target_)).parameters:
         return instantiate(cfg, kind=kind)
     if kind != "class":
@@ -66,9 +71,11 @@ def source_matrix(cfg: DictConfig) -> EmbeddingMatrix:
     return instantiate(cfg)
 
 
-def target_tokenizer(cfg: DictConfig, source: EmbeddingMatrix, texts: Sequence[str], language: str | None) -> Tokenizer:
+def target_tokenizer(
+    cfg: DictConfig, source: EmbeddingMatrix | None, texts: Sequence[str], language: str | None
+) -> Tokenizer:
     """The tokenizer of `conf/tokenizer/`, made for these texts where it is one that is made."""
-    return instantiate(cfg)(source=source.tokenizer, texts=texts, language=language)
+    return instantiate(cfg)(source=source and source.tokenizer, texts=texts, language=language)
 
 
 def transplant(cfg: DictConfig) -> Callable[..., Transplanted]:
@@ -97,6 +104,16 @@ def balance(cfg: DictConfig) -> Balance:
 def several(cfg: DictConfig) -> dict[str, Any]:
     """The options that were chosen of a group such as `conf/augment/`, by name and in order."""
     return {str(name): instantiate(each) for name, each in cfg.items()}
+
+
+def objective(cfg: DictConfig) -> Any:
+    """What is learned, of `conf/objective/`."""
+    return instantiate(cfg)
+
+
+def backbone(cfg: DictConfig) -> Any:
+    """The layers of `conf/backbone/`."""
+    return instantiate(cfg, _convert_="all")
 
 
 def teaching(cfg: DictConfig) -> Teaching | None:
@@ -165,6 +182,11 @@ def new_classifier(
 def trained_classifier(run: RunFolder, cfg: DictConfig) -> tuple[Classifier, Tokenizer]:
     """The best checkpoint of a run and its tokenizer; nothing outside the run folder is read."""
     spec = read_json(run.model)
+    if "heads" not in spec:
+        raise ValueError(
+            f"{run.path} is a pretraining, which knows no classes: fine-tune it by lexigraft train source=hf "
+            f"source.name={run.pretrained} tokenizer=source model=pretrained"
+        )
     model = _assemble(cfg.model, spec, torch.zeros(spec["rows"]))
     strategy = finetuning(cfg.finetune)
     strategy.prepare(model)

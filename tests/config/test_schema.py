@@ -27,6 +27,7 @@ TRAINER = {
     "gradient_clip": 1.0,
     "gradient_clip_by": "norm",
     "accumulate": 1,
+    "micro_batch": None,
     "active_vocabulary": True,
     "decay_embeddings": False,
     "workers": 0,
@@ -40,6 +41,9 @@ HARDWARE = {
     "accelerator": "auto",
     "devices": 1,
     "nodes": 1,
+    "strategy": "ddp",
+    "cpu_offload": False,
+    "activation_checkpointing": False,
     "precision": "32",
     "threads": 2,
     "compile": False,
@@ -90,6 +94,9 @@ def test_a_good_trainer_has_no_problems():
         ("sampling_temperature", 0.5, "greater than or equal to 1"),
         ("batch_tokens", 0, "greater than or equal to 1"),
         ("accumulate", 0, "greater than or equal to 1"),
+        ("micro_batch", 0, "=0 in x.yaml should be a whole number from 1 on, or auto"),
+        ("micro_batch", "most", "=most in x.yaml should be a whole number from 1 on, or auto"),
+        ("micro_batch", True, "=true in x.yaml should be a whole number from 1 on, or auto"),
     ],
 )
 def test_wrong_types_and_ranges_are_named(key, value, says):
@@ -98,7 +105,9 @@ def test_wrong_types_and_ranges_are_named(key, value, says):
     assert says.removeprefix("trainer_epochs") in problem
 
 
-@pytest.mark.parametrize(("key", "value"), [("patience", None), ("gradient_clip", None)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("patience", None), ("gradient_clip", None), ("micro_batch", None), ("micro_batch", "auto")]
+)
 def test_values_that_switch_something_off_are_allowed(key, value):
     assert problems_of(Trainer, TRAINER | {key: value}) == []
 
@@ -192,6 +201,17 @@ def test_fp16_on_a_cpu_is_refused():
     [problem] = of_hardware(accelerator="cpu", precision="16-mixed")
     assert problem.startswith("hardware.precision=16-mixed in x.yaml is not for a CPU")
     assert problem.endswith("use bf16-mixed or 32")
+
+
+def test_a_search_for_texts_that_fit_is_not_for_batches_of_tokens():
+    def problems(**changes):
+        found = problems_of(TrainConfig, {"trainer": TRAINER | changes})
+        return [problem for problem in found if problem.startswith("trainer.")]
+
+    [problem] = problems(micro_batch="auto", batch_tokens=4096)
+    assert problem.startswith("trainer.micro_batch=auto in x.yaml counts texts, and is not for batches that")
+    assert problem.endswith("or lower batch_tokens and raise trainer.accumulate")
+    assert problems(micro_batch=4, batch_tokens=4096) == problems(micro_batch="auto") == []
 
 
 def test_missing_values_are_named_wherever_they_stand():

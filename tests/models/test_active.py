@@ -346,3 +346,21 @@ def test_gradients_of_gradients():
 
 def test_print_says_how_many_rows_are_active():
     assert re.search(r"ActiveRows\(5 of 64, 5, padding_idx=2\)", repr(active()))
+
+
+def test_the_parameters_themselves_load_too_as_a_sharded_checkpoint_holds_them():
+    trained, fresh = active(), active()
+    steps(trained, decay=0.1)
+    kept = {f"lookup.{name}": value.detach().clone() for name, value in trained.lookup.named_parameters()}
+    assert kept.keys() == {KEY, "lookup.witness"}
+    fresh.load_state_dict(kept)
+    assert torch.equal(fresh.lookup.witness, trained.lookup.witness)
+    assert torch.equal(fresh.state_dict()[KEY], trained.state_dict()[KEY])
+
+
+def test_parameters_are_those_under_which_all_rows_are_the_given_ones():
+    trained, fresh = active(), active()
+    steps(trained, decay=0.1)
+    weight, witness = fresh.lookup.parameters_of(trained.state_dict()[KEY])
+    assert torch.equal(weight, trained.lookup.weight)
+    assert torch.allclose(witness, trained.lookup.witness, rtol=1e-5, atol=0)

@@ -16,7 +16,7 @@ VALUES = {
     "transplant": {"fill": [{"_target_": "f", "root": "/a"}]},
     "auxiliary": {"topic": {"data": {"root": "/a", "name": "y"}, "task": None}},
     "trainer": {"epochs": 3, "progress": True, "profile": False, "workers": 0, "keep_last": False,
-                "checkpoint_every": 10, "checkpoint_async": False},
+                "checkpoint_every": 10, "checkpoint_async": False, "micro_batch": None},
     "hardware": {"accelerator": "cpu", "precision": "32", "threads": 1, "devices": 1, "compile": False,
                  "nodes": 1, "deterministic": False, "requeue": False},
 }  # fmt: skip
@@ -43,6 +43,7 @@ def changed(path, value):
         ("hardware.accelerator", "auto"), ("hardware.threads", 2), ("hardware.compile", True),
         ("hardware.devices", 2), ("hardware.nodes", 2),
         ("hardware.requeue", True), ("trainer.checkpoint_every", None), ("trainer.checkpoint_async", True),
+        ("trainer.micro_batch", 8), ("trainer.micro_batch", "auto"),
     ],
 )  # fmt: skip
 def test_what_cannot_change_the_result_is_left_out(path, value):

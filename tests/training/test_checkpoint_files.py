@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lexigraft.training.checkpoint_files import CheckpointFiles, is_whole, on_cpu
+from lexigraft.training.pieces import Piece, taken_apart, write_pieces
 
 
 def checkpoint(number, better=False):
@@ -136,3 +137,56 @@ def test_files_elsewhere_are_lightning_s_matter(tmp_path):
     files.save_checkpoint({"a": 1}, tmp_path / "other.ckpt")
     assert torch.load(tmp_path / "other.ckpt", weights_only=True) == {"a": 1}
     assert not files.folder.exists()
+
+
+def write_sharded(files, number, better=False):
+    """What two ranks do, of which each has a row."""
+    folder = files.new_pieces()
+    for rank in (0, 1):
+        piece = Piece(torch.full((1, 1000), float(number)), rank, (2, 1000))
+        rest, pieces = taken_apart({**checkpoint(number, better), "weight": piece})
+        write_pieces(pieces, files.piece(folder, rank))
+    files.save_checkpoint(rest | {"pieces": {"folder": folder, "ranks": 2}}, files.folder / "last.ckpt")
+    return files.folder / "pieces" / folder
+
+
+def folders(files):
+    return sorted(path.name for path in (files.folder / "pieces").iterdir())
+
+
+def test_pieces_stay_as_long_as_a_checkpoint_names_them(tmp_path):
+    files = CheckpointFiles(tmp_path)
+    for number in (1, 2, 3, 4):
+        write_sharded(files, number, better=number == 2)
+    assert folders(files) == ["2", "3", "4"], "best, previous and last"
+    assert files.load_checkpoint(tmp_path / "best.ckpt")["weight"].tolist() == [[2.0] * 1000] * 2
+    files.tidy()
+    assert folders(files) == ["2", "4"]
+    files.drop_last()
+    assert folders(files) == ["2"]
+    write(CheckpointFiles(tmp_path), 5, better=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["best.ckpt", "last.ckpt"]
+
+
+def test_pieces_that_no_checkpoint_came_to_name_go_with_the_next_one(tmp_path):
+    files = CheckpointFiles(tmp_path)
+    write_sharded(files, 1)
+    files.new_pieces()
+    write_sharded(files, 2)
+    assert folders(files) == ["1", "3"]
+
+
+@pytest.mark.parametrize("harm", [damage, lambda path: path.unlink()])
+def test_a_checkpoint_with_a_damaged_piece_is_damaged(tmp_path, harm):
+    files = CheckpointFiles(tmp_path)
+    write_sharded(files, 1)
+    pieces = write_sharded(files, 2)
+    assert is_whole(tmp_path / "last.ckpt")
+    harm(pieces / "rank_1.ckpt")
+    assert not is_whole(tmp_path / "last.ckpt")
+    said = []
+    again = CheckpointFiles(tmp_path)
+    assert again.resumable(said.append) == tmp_path / "previous.ckpt"
+    assert said == [f"{tmp_path}/last.ckpt is damaged: training goes on from previous.ckpt, the checkpoint before it"]
+    write_sharded(again, 3)
+    assert folders(again) == ["1", "3"]

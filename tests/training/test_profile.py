@@ -1,5 +1,6 @@
 import io
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -107,3 +108,20 @@ def test_an_epoch_that_ends_early_ends_the_trace(tmp_path: Path, clock: list[flo
     _, said = profiled(clock, tmp_path, epochs=1, skip=1, timed=4, traced=50)
     assert len(said.splitlines()) == 10
     assert (tmp_path / "trace.json").is_file()
+
+
+def test_parts_of_a_batch_go_backward_within_the_step(clock: list[float], tmp_path: Path) -> None:
+    profiler = StepProfiler(tmp_path, Console(file=io.StringIO()), skip=0, timed=1)
+    profiler.start("[Loop].train_dataloader_next")
+    profiler.stop("[Loop].train_dataloader_next")
+    for action in ("run_training_batch", "[Strategy]Single.training_step"):
+        profiler.start(action)
+    clock[0] += 0.02
+    with profiler.profile("[Strategy]parts.backward"):
+        clock[0] += 0.03
+    for action in ("[Strategy]Single.training_step", "run_training_batch"):
+        profiler.stop(action)
+    profiler.start("[Callback]X.on_train_epoch_end")
+    summary = profiler.summary()
+    assert re.search(r"forward +20.00 ms", summary)
+    assert re.search(r"backward +30.00 ms", summary)

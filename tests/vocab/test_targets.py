@@ -148,6 +148,13 @@ def test_characters_by_frequency():
     assert contents(lower, "B") == ["b"]
 
 
+@pytest.mark.parametrize("make", [targets.characters, targets.words])
+def test_characters_and_words_with_the_special_tokens_of_bert(make):
+    tokenizer = make(None, ["好 的 好", "好"], "zh", special="bert")
+    assert tokenizer.vocabulary.roles == {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
+    assert tokenizer.encode(["的 好 猫"]) == [[2, 6, 5, 1, 3]]
+
+
 def test_chinese_words():
     tokenizer = made("words", ["我们喜欢北京", "我们喜欢 Film"], lowercase=True)
     assert tokenizer.segmenter == "jieba"

@@ -10,7 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from lexigraft.commands.preparing import Clock, prepare
+from lexigraft.commands.preparing import prepare
+from lexigraft.commands.running import Clock
 from lexigraft.evaluation.plots import plot_lr_curve
 from lexigraft.runs.folder import require_writable, write_json, write_text
 from lexigraft.training.lr_finder import RateCurve, find_lr

@@ -25,9 +25,13 @@ def require_memory(cfg: DictConfig, prepared: Prepared, console: Console) -> dic
         batch_size=trainer.batch_size,
         accelerator=hardware.accelerator,
         precision=chosen_precision(hardware.precision, hardware.accelerator),
+        strategy=hardware.strategy,
+        cpu_offload=hardware.cpu_offload,
+        activation_checkpointing=hardware.activation_checkpointing,
         ranks=hardware.devices * hardware.nodes,
         epochs=trainer.epochs,
         accumulate=trainer.accumulate,
+        micro_batch=1 if trainer.micro_batch == "auto" else trainer.micro_batch,  # the least that a search may find
         averaging=build.averaging(cfg.averaging) is not None,
     )
     plan, remedies = plan_with_remedies(

@@ -1,6 +1,5 @@
 """Config to everything that stands before the first training step; shared by the commands that train."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from lexigraft import build
 from lexigraft.commands.choosing import transplant_of
+from lexigraft.commands.running import Clock
 from lexigraft.config.errors import did_you_mean, nearest
 from lexigraft.data.augment.augmentation import augmented
 from lexigraft.data.augment.further import with_further_texts
@@ -35,25 +35,11 @@ from lexigraft.tasks.task import Task
 from lexigraft.tasks.texts import texts_of
 from lexigraft.training.finetune.transfer import new_rows
 from lexigraft.training.hardware import apply, slow_precision
+from lexigraft.training.micro_batches import require_splittable
 from lexigraft.training.module import SupervisedModule
 from lexigraft.vocab.tokenizer import Tokenizer
 
 Shown = dict[str, Callable[[int], np.ndarray]]  # by task: the places of the texts that an epoch has
-
-
-class Clock:
-    """Seconds between laps, by name."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self._start = self._last = time.perf_counter()
-
-    def lap(self, name: str) -> None:
-        """End the lap of that name."""
-        now = time.perf_counter()
-        self.seconds[name] = round(now - self._last, 3)
-        self.seconds["total"] = round(now - self._start, 3)
-        self._last = now
 
 
 @dataclass(frozen=True)
@@ -136,6 +122,8 @@ def prepare(cfg: DictConfig, console: Console, clock: Clock) -> Prepared:
         console.print("teacher     reads the training texts", markup=False)
         recipe["regularisers"].append(teaching.distiller(data.train, task))
     module = SupervisedModule(model, {name: part.task for name, part in parts.items()}, **recipe)
+    if cfg.trainer.micro_batch is not None:
+        require_splittable(module.modules())
     if cfg.trainer.active_vocabulary:
         used = [of.ids for part in parts.values() for of in part.encoded.values()]
         console.print(_activate(module, np.concatenate(used + introduced), cfg.trainer.epochs), markup=False)
@@ -223,13 +211,17 @@ def _activate(module: SupervisedModule, used: np.ndarray, epochs: int) -> str:
 
 def _recipe(cfg: DictConfig) -> dict[str, Any]:
     """How weights move; made first, so that a wrong setting costs no minute."""
+    regularisers, micro_batch = list(build.several(cfg.regularise).values()), cfg.trainer.micro_batch
+    if micro_batch is not None:
+        require_splittable(regularisers)
     return {
         "optimizer": build.optimizer(cfg.optimizer),
         "schedule": build.schedule(cfg.scheduler),
         "finetune": build.finetuning(cfg.finetune),
-        "regularisers": list(build.several(cfg.regularise).values()),
+        "regularisers": regularisers,
         "weight_decay": cfg.optimizer.get("weight_decay", 0.0),
         "decay_embeddings": cfg.trainer.decay_embeddings,
+        "micro_batch": None if micro_batch == "auto" else micro_batch,
     }
 
 

@@ -1,6 +1,7 @@
 """`lexigraft reproduce RUN`: run it again from its folder, and say whether and where the two part."""
 
 import argparse
+import importlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,9 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from lexigraft.commands import train
-from lexigraft.config.preflight import preflight
-from lexigraft.config.schema import TrainConfig
+from lexigraft.config.preflight import SCHEMAS, command_of, preflight
 from lexigraft.evaluation.tables import warning_text
 from lexigraft.runs.folder import RunFolder, write_json
 from lexigraft.runs.reproduce import Reproduction, compare
@@ -29,7 +28,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"{args.run} is not finished: run its line again first, which goes on where it ended")
     with _place(args.keep) as root:
         cfg = again(original, root)
-        train.run(cfg)
+        importlib.import_module(f"lexigraft.commands.{command_of(cfg)}").run(cfg)
         made = RunFolder.of(OmegaConf.to_container(cfg)).path  # type: ignore[arg-type]  # its keys are names
         found = compare(original.path, made)
     console = Console(soft_wrap=True, highlight=False)
@@ -52,7 +51,7 @@ def again(original: RunFolder, root: Path) -> DictConfig:
     cfg.logger = {"_target_": "lexigraft.training.loggers.csv", "_partial_": True}
     cfg.rerun = False
     cfg.trainer.progress = False
-    return preflight(cfg, TrainConfig)
+    return preflight(cfg, SCHEMAS[command_of(cfg)])
 
 
 def show(found: Reproduction, console: Console) -> None:

@@ -17,8 +17,8 @@ def query(shell: str, comp_line: str, commands: Sequence[str]) -> None:
         print("\n".join(command for command in commands if command.startswith(last)))
     elif last.startswith("-"):
         print("\n".join(flag for flag in FLAGS if flag.startswith(last)))
-    elif words[0] in ("train", "find-lr", "transplant", "show"):
-        _query_hydra(shell, "transplant" if words[0] == "transplant" else "train", words[1:], last)
+    elif words[0] in ("train", "find-lr", "pretrain", "transplant", "show"):
+        _query_hydra(shell, words[0] if words[0] in ("pretrain", "transplant") else "train", words[1:], last)
     # The other commands take files and folders, which the shell completes.
 
 

@@ -200,7 +200,10 @@ def explain(error: Exception, config_name: str, overrides: Sequence[str]) -> lis
 def _unknown_option(error: MissingConfigException) -> str:
     group, _, name = str(error.missing_cfg_file).rpartition("/")
     if not group:
-        return f"there is no primary config '{name}'; conf/ has train and transplant, --config-dir may add others"
+        return (
+            f"there is no primary config '{name}'; conf/ has train, pretrain and transplant, --config-dir may add "
+            "others"
+        )
     # A name that begins with _ is of what options share.
     known = by_likeness(name, [option for option in error.options or [] if not option.startswith("_")])
     hint = did_you_mean(*nearest(name, known)) or ";"

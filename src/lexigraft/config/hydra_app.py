@@ -137,7 +137,7 @@ def _check(task: Task, config_name: str, line: Line) -> None:
 
 
 def _refuse_processes(command: str, cfg: DictConfig) -> None:
-    if command != "train":
+    if command not in ("train", "pretrain"):
         raise ConfigError(
             f"hydra/launcher={cfg.hydra.runtime.choices['hydra/launcher']} starts processes that train: "
             f"leave it out for lexigraft {command.replace('_', '-')}, whose runs share one process"

@@ -11,6 +11,7 @@ from lexigraft.config.hardware import hardware_problems, with_counts
 from lexigraft.config.schema import (
     KeyPath,
     Node,
+    PretrainConfig,
     TrainConfig,
     TransplantConfig,
     Where,
@@ -21,17 +22,22 @@ from lexigraft.config.schema import (
 )
 from lexigraft.config.signatures import target_problems
 
-SCHEMAS: dict[str, type] = {"train": TrainConfig, "transplant": TransplantConfig}
+SCHEMAS: dict[str, type] = {"train": TrainConfig, "pretrain": PretrainConfig, "transplant": TransplantConfig}
 
 # Texts without labels serve a transplant, never a classifier.
 PLAIN_TEXT = "lexigraft.data.plain_text.load"
 # Groups whose node is built as a whole, by its `_target_`.
 GROUPS = (
     "data", "cleaning", "subset", "balance", "task", "source", "tokenizer", "transplant", "finetune", "teacher",
-    "optimizer", "scheduler", "averaging", "logger",
+    "optimizer", "scheduler", "averaging", "logger", "backbone", "objective",
 )  # fmt: skip
 # Groups of which several options can be chosen, each a node of its own.
-SEVERAL = ("augment", "augment_texts", "regularise")
+SEVERAL = ("augment", "augment_texts", "regularise", "corpus", "keep_out")
+
+
+def command_of(values: Mapping[str, Any]) -> str:
+    """The command that a resolved config of a run is for: train or pretrain."""
+    return "pretrain" if "objective" in values else "train"
 
 
 def somewhere(_: KeyPath) -> str:
@@ -102,13 +108,20 @@ def _interpolation_hint(cfg: DictConfig, message: str) -> str:
 
 
 def _without_target(values: Node, schema: type, where: Where) -> list[str]:
-    """Nodes that should name their code and do not; only `transplant` can do without texts."""
-    if schema is TransplantConfig and values["data"].keys() <= {"root"}:
+    """Nodes that should name their code and do not. A transplant can do without texts, a pretraining without rows."""
+    data = values.get("data", {})
+    if schema is TransplantConfig and data.keys() <= {"root"}:
         values = {key: node for key, node in values.items() if key != "data"}
-    elif values["data"].keys() <= {"root"}:
+    elif schema is TrainConfig and data.keys() <= {"root"}:
         return ["data=none has no texts to train on: choose another, see lexigraft show options data"]
-    elif schema is TrainConfig and values["data"].get("_target_") == PLAIN_TEXT:
+    elif schema is TrainConfig and data.get("_target_") == PLAIN_TEXT:
         return ["data=text has no labels to train on: choose another, see lexigraft show options data"]
+    if values["source"].keys() <= {"std"}:
+        if schema is not PretrainConfig:
+            return ["source=none has no rows, which only lexigraft pretrain draws anew: choose another source"]
+        values = {key: node for key, node in values.items() if key != "source"}
+    if schema is PretrainConfig and not values["corpus"]:
+        return ["corpus=[] has no text to learn from: choose some, such as corpus=[text] corpus.text.path=FILE"]
     nodes: dict[KeyPath, Node] = {(key,): node for key, node in values.items() if key in GROUPS}
     nodes |= {(key, name): node for key in SEVERAL for name, node in values.get(key, {}).items()}
     nodes |= {("model", key): values["model"][key] for key in ("encoder", "pooling") if "model" in values}

@@ -1,4 +1,4 @@
-"""What train.yaml and transplant.yaml may hold: names, types and ranges as dataclasses, checked by pydantic.
+"""What the primary configs may hold: names, types and ranges as dataclasses, checked by pydantic.
 
 Groups that name their code with `_target_` are open here; `signatures.py` holds them to that code's arguments.
 """
@@ -63,8 +63,8 @@ class Closed:
 
 
 @dataclass
-class Trainer(Closed):
-    """How long and in what portions a run trains."""
+class Loop(Closed):
+    """How long and in what portions any run trains."""
 
     epochs: Count
     batch_size: Count
@@ -73,11 +73,9 @@ class Trainer(Closed):
     max_tokens: Annotated[int, Field(strict=True, ge=2)]
     monitor: Text | None
     patience: Count | None
-    sampling_temperature: Annotated[Number, Field(ge=1)]
     gradient_clip: Annotated[Number, Field(gt=0)] | None
     gradient_clip_by: Literal["norm", "value"]
     accumulate: Count
-    active_vocabulary: Switch
     decay_embeddings: Switch
     workers: Annotated[int, Field(strict=True, ge=0)]
     progress: Switch
@@ -88,12 +86,32 @@ class Trainer(Closed):
 
 
 @dataclass
+class Trainer(Loop):
+    """How a classifier is trained."""
+
+    sampling_temperature: Annotated[Number, Field(ge=1)]
+    micro_batch: CountOrAuto | None
+    active_vocabulary: Switch
+
+
+@dataclass
+class PretrainingTrainer(Loop):
+    """How a language model is trained."""
+
+    micro_batch: Count | None
+    pack: Switch
+
+
+@dataclass
 class Hardware(Closed):
     """What a run computes on, in how many processes, and in which precision."""
 
     accelerator: Literal["auto", "cpu", "gpu", "mps"]
     devices: CountOrAuto
     nodes: CountOrAuto
+    strategy: Literal["ddp", "fsdp"]
+    cpu_offload: Switch
+    activation_checkpointing: Switch
     precision: Precision
     threads: Count
     compile: SwitchOrAuto
@@ -152,6 +170,42 @@ class TrainConfig(Closed):
     test: Switch
     rerun: Switch
     trainer: Trainer
+
+
+@dataclass
+class Export(Closed):
+    """The checkpoint that a pretraining leaves."""
+
+    weights: Literal["fp32", "fp16", "bf16"]
+    part: Literal["main", "generator"]
+
+
+@dataclass
+class PretrainConfig(Closed):
+    """conf/pretrain.yaml after composition."""
+
+    corpus: dict[str, Node]
+    cleaning: Node
+    source: Node
+    tokenizer: Node
+    transplant: Node
+    backbone: Node
+    objective: Node
+    finetune: Node
+    averaging: Node
+    optimizer: Node
+    scheduler: Node
+    hardware: Hardware
+    logger: Node
+    keep_out: dict[str, Node]
+    keep_out_similarity: Annotated[Number, Field(gt=0, le=1)] | None
+    dev_share: Annotated[Number, Field(gt=0, lt=1)]
+    experiment: Annotated[Text, AfterValidator(_below_output_root)]
+    output_root: Text
+    seed: Seed
+    rerun: Switch
+    trainer: PretrainingTrainer
+    export: Export
 
 
 @dataclass
@@ -243,10 +297,17 @@ def shown_value(value: Any) -> str:
 
 def _contradictions(values: Node, where: Where) -> list[str]:
     """Values that are right one by one but not together."""
-    hardware = values.get("hardware")
-    if isinstance(hardware, dict) and hardware.get("accelerator") == "cpu" and hardware.get("precision") == "16-mixed":
-        return [
+    problems = []
+    hardware, trainer = (values[key] if isinstance(values.get(key), dict) else {} for key in ("hardware", "trainer"))
+    if hardware.get("accelerator") == "cpu" and hardware.get("precision") == "16-mixed":
+        problems.append(
             f"hardware.precision=16-mixed in {where(('hardware', 'precision'))} is not for a CPU, "
             "where fp16 is slow and gives NaN: use bf16-mixed or 32"
-        ]
-    return []
+        )
+    if trainer.get("micro_batch") == "auto" and trainer.get("batch_tokens") is not None:
+        problems.append(
+            f"trainer.micro_batch=auto in {where(('trainer', 'micro_batch'))} counts texts, and is not for batches "
+            f"that trainer.batch_tokens={trainer['batch_tokens']} bounds by their tokens: leave one of them null, or "
+            "lower batch_tokens and raise trainer.accumulate"
+        )
+    return problems

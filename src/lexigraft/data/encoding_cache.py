@@ -40,18 +40,18 @@ def encoded_splits(
             found[name] = encode()
             continue
         if settings is None:
-            settings = _settings(tokenizer, kind, max_tokens)
-        stem = cache_folder() / "encoded" / _name(split, settings)
+            settings = settings_of(tokenizer, kind, max_tokens)
+        stem = cache_folder() / "encoded" / entry_of(split, settings)
         beside = ["units"] if kind == "tags" else ["types"] if split.second is not None else []
-        found[name], obstacle = _kept(stem, len(split), ["ids", *beside, "starts"], encode)
+        found[name], obstacle = kept(stem, len(split), ["ids", *beside, "starts"], encode)
         obstacles += [obstacle] if obstacle else []
     if obstacles:
         print(f"note: token ids are not kept for later runs: {obstacles[0]}", file=sys.stderr)
     return found
 
 
-def _kept(stem: Path, texts: int, names: list[str], encode: Callable[[], Encoded]) -> tuple[Encoded, str | None]:
-    """The encoding of so many texts, and what stood in the way of the cache."""
+def kept(stem: Path, texts: int, names: list[str], encode: Callable[[], Encoded]) -> tuple[Encoded, str | None]:
+    """What `encode` makes of so many texts, from files `stem`.<name> if they are there, and what stood in the way."""
     made = None
     try:
         if (known := _read(stem, texts, names)) is not None:
@@ -105,13 +105,15 @@ def _file(stem: Path, name: str) -> Path:
     return stem.with_name(f"{stem.name}.{name}.npy")
 
 
-def _settings(tokenizer: Tokenizer, kind: str, max_tokens: int | None) -> str:
+def settings_of(tokenizer: Tokenizer, kind: str, max_tokens: int | None) -> str:
+    """All that ids depend on beside the texts."""
     # The roles of special tokens may come from a file beside the tokenizer's own.
     how = (FORMAT, kind, max_tokens, tokenizer.segmenter, sorted(tokenizer.vocabulary.roles.items()))
     return f"{how} {tokenizer.backend.to_str()}"
 
 
-def _name(split: Split, settings: str) -> str:
+def entry_of(split: Split, settings: str) -> str:
+    """The name of an entry: 64 hexadecimal digits."""
     digest = hashlib.sha256(settings.encode())
     for texts in (split.texts, split.second or []):
         # The lengths say where one text ends, whatever characters it holds.

@@ -17,7 +17,8 @@ from torchmetrics.classification import (
 )
 
 DECIMALS = 6
-LOWER_IS_BETTER = ("loss", "mse", "mae")  # of all metrics by which an epoch may be chosen
+# Of all metrics by which an epoch may be chosen.
+LOWER_IS_BETTER = ("loss", "mse", "mae", "bits_per_byte", "replaced_loss")
 
 
 def evaluate_predictions(

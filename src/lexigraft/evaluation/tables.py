@@ -41,6 +41,27 @@ def result_table(result: Mapping[str, Any]) -> Table:
     return table
 
 
+def measures_table(metrics: Mapping[str, Mapping[str, float | None]]) -> Table:
+    """Every measure of each split of a pretraining, a row per split."""
+    names = list(dict.fromkeys(name for of in metrics.values() for name in of))
+    table = _table("split", *(name.replace("_", " ") for name in names))
+    for split, of in metrics.items():
+        table.add_row(split, *(_number(of.get(name)) for name in names))
+    return table
+
+
+def corpus_text(report: Mapping[str, Mapping[str, Any]]) -> str:
+    """Documents, tokens and rows of the splits of a pretraining."""
+    lines = []
+    for name, of in report.items():
+        waste = f", padding {_percent(of['padding_share'])}" if "padding_share" in of else ""
+        unknown = f", unknown {_percent(of['unknown_share'])}" if of["unknown_share"] else ""
+        lines.append(
+            f"{name} {of['documents']:,} documents, {of['tokens']:,} tokens in {of['rows']:,} rows{waste}{unknown}"
+        )
+    return "text        " + "\n            ".join(lines)
+
+
 def lost_text(split: str, units: int) -> str:
     """What to tell of units that have no token."""
     return (

@@ -65,9 +65,10 @@ def active_ids(embedding: TransplantedEmbedding) -> Tensor | None:
 class ActiveRows(nn.Module):
     """Token ids -> rows, as `nn.Embedding`, of which only the rows `ids` `[A]` of `plain` are parameters.
 
-    `state_dict` holds and loads the whole matrix `weight` `[V, D]`, as that of the plain layer. Parameters: `weight`
-    `[A, D]` and `witness`, both of which belong into one group of the optimizer. `ValueError` in `forward` for an id
-    that is not active (on a GPU an assertion of the device, which costs no wait).
+    `state_dict` holds and loads the whole matrix `weight` `[V, D]`, as that of the plain layer; it loads the parameters
+    themselves too, which a sharded checkpoint holds. Parameters: `weight` `[A, D]` and `witness`, both of which belong
+    into one group of the optimizer; if they are cut into pieces, `full` asks all ranks for theirs. `ValueError` in
+    `forward` for an id that is not active (on a GPU an assertion of the device, which costs no wait).
     """
 
     def __init__(self, plain: nn.Embedding, ids: Tensor):
@@ -99,11 +100,15 @@ class ActiveRows(nn.Module):
     def full(self) -> Tensor:
         """All rows `[V, D]`, a new matrix on the CPU: the trained ones, and the others decayed as they would be."""
         rows = self._kept.rows.clone()
-        lost = law.loss(self.witness.detach().cpu())
+        lost = law.loss(_whole(self.witness).cpu())
         if lost is not None:
             for part in rows.split(_CHUNK):
                 part.copy_(law.moved(part, lost))
-        return rows.index_copy_(0, self.ids, self.weight.detach().cpu())
+        return rows.index_copy_(0, self.ids, _whole(self.weight).cpu())
+
+    def parameters_of(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        """Weight `[A, D]` and witness as they are where these are all rows `[V, D]`; the others rest so from now on."""
+        return rows[self.ids.to(rows.device)], self._rest(rows.to(self._kept.rows))
 
     def extra_repr(self) -> str:
         """What `print` shows of the layer."""
@@ -133,19 +138,22 @@ class ActiveRows(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        key = prefix + "weight"
-        unexpected_keys += [each for each in state_dict if strict and each.startswith(prefix) and each != key]
+        key, witness = prefix + "weight", prefix + "witness"
+        themselves = {key, witness} <= state_dict.keys() and state_dict[key].shape == self.weight.shape
+        own = (key, witness) if themselves else (key,)
+        unexpected_keys += [each for each in state_dict if strict and each.startswith(prefix) and each not in own]
         if key not in state_dict:
             missing_keys.append(key)
             return
         given = state_dict[key].detach()
-        if given.shape != self._kept.rows.shape:
+        if not themselves and given.shape != self._kept.rows.shape:
             expected = tuple(self._kept.rows.shape)
             error_msgs.append(f"{key} has the shape {tuple(given.shape)}; all rows, {expected}, are expected")
             return
         with torch.no_grad():
-            self.weight.copy_(given[self.ids.to(given.device)])
-            self.witness.copy_(self._rest(given.to(self._kept.rows)))
+            parameters = (given, state_dict[witness]) if themselves else self.parameters_of(given)
+            self.weight.copy_(parameters[0])
+            self.witness.copy_(parameters[1])
 
     def _rest(self, rows: Tensor) -> Tensor:
         """Take these `[V, D]` for what rests; the witness under which they do.
@@ -153,15 +161,19 @@ class ActiveRows(nn.Module):
         The resting rows of before stay where they can, under a witness that tells them apart from the new. It spares
         a second matrix, and the average of a model's weights, which averages witnesses, is of the same rows for ever.
         """
-        changes = _Changes(self._kept.rows, rows, self.ids)
+        changes, like = _Changes(self._kept.rows, rows, self.ids), self._like_witness()
         if all(torch.equal(before, now) for before, now in changes):
-            return law.fresh(self.witness)
-        witness = law.of_change(changes, self.witness)
+            return law.fresh(like)
+        witness = law.of_change(changes, like)
         if witness is not None:
             return witness
         # A copy, for the matrix may be someone's live weight; and not in place, for an average has the old one too.
         self._kept = replace(self._kept, rows=rows.clone())
-        return law.fresh(self.witness)
+        return law.fresh(like)
+
+    def _like_witness(self) -> Tensor:
+        """A tensor of its type and on its device, whole or in pieces."""
+        return torch.empty(0, dtype=self.witness.dtype, device=self.witness.device)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "ActiveRows":
         """What `.to`, `.half`, `.cuda` do: a new type is that of the resting rows as well."""
@@ -173,6 +185,12 @@ class ActiveRows(nn.Module):
         if changed:
             self.witness.data.copy_(law.fresh(self.witness))
         return self
+
+
+def _whole(parameter: Tensor) -> Tensor:
+    """Its values; of one that is cut into pieces for several ranks (a DTensor), those of all of them."""
+    values = parameter.detach()
+    return values.full_tensor() if hasattr(values, "full_tensor") else values
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lexigraft.embeddings.body import quiet_transformers
 from lexigraft.models.masking import attendable
+from lexigraft.models.packed_rows import packed_attention
 
 
 def load_backbone(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -30,11 +31,15 @@ def load_backbone(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     config = json.loads(model.config.to_json_string(use_diff=False))
     config.pop("_name_or_path", None)  # where the source lay: of no use elsewhere
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    backbone, _ = _without_words(model)
-    lacking = {names[id(p)] for p in backbone.parameters()} & set(loading["missing_keys"])
+    backbone, _ = without_words(model)
+    require_weights(folder, config, {names[id(p)] for p in backbone.parameters()} & set(loading["missing_keys"]))
+    return config, dict(backbone.state_dict())
+
+
+def require_weights(folder: Path, config: Mapping[str, Any], lacking: set[str]) -> None:
+    """`ValueError` if a checkpoint lacks weights of its backbone."""
     if lacking:
         raise ValueError(f"{folder} lacks {len(lacking)} weights of its {config['model_type']}: {min(lacking)}, ...")
-    return config, dict(backbone.state_dict())
 
 
 class Pretrained(nn.Module):
@@ -51,8 +56,10 @@ class Pretrained(nn.Module):
         super().__init__()
         from transformers import AutoModel
 
-        built = _config(config, layers)
-        self.backbone, words = _without_words(AutoModel.from_config(built, dtype=torch.float32))
+        built = built_config(config, layers)
+        self.dim = dim
+        self.config: Any = built
+        self.backbone, words = without_words(AutoModel.from_config(built, dtype=torch.float32))
         if words.embedding_dim != dim:
             raise ValueError(
                 f"embedding rows of width {dim} do not fit the backbone {built.model_type}, whose word embeddings "
@@ -63,19 +70,31 @@ class Pretrained(nn.Module):
         self.width: int = built.hidden_size
         self.max_tokens = longest_text(built, self.backbone)
         # RoBERTa has one segment, DeBERTa none; GPT-2 would look segments up among the words, which are gone.
-        takes_types = "token_type_ids" in inspect.signature(self.backbone.forward).parameters
+        taken = inspect.signature(self.backbone.forward).parameters
+        takes_types = "token_type_ids" in taken
         self.segments = takes_types and (getattr(built, "type_vocab_size", None) or 0) > 1
         self.causal = any(getattr(module, "is_causal", False) for module in self.backbone.modules())
+        self.takes_positions = "position_ids" in taken
+        self._first_position = _first_position(self.backbone)
 
     def load_backbone(self, weights: Mapping[str, Tensor]) -> None:
         """Copy the source's weights; those of layers that are not kept are left out."""
         missing, _ = self.backbone.load_state_dict(weights, strict=False)
         assert not missing, f"the backbone lacks {missing}"
 
-    def forward(self, x: Tensor, mask: Tensor, types: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        mask: Tensor,
+        types: Tensor | None = None,
+        documents: Tensor | None = None,
+        positions: Tensor | None = None,
+    ) -> Tensor:
         """`[B, T, D]` -> `[B, T, width]`; `ValueError` if T exceeds the backbone's positions.
 
-        `types` int64 `[B, T]` tells the two texts of a pair apart, for backbones that have `segments`.
+        `types` int64 `[B, T]` tells the two texts of a pair apart, for backbones that have `segments`. Where rows are
+        packed, `documents` int64 `[B, T]` numbers the documents of a row (-1 at padding), of which a token sees its own
+        alone, and `positions` counts from 0 in each; `packed_rows.require_packable` says whether a backbone can.
         """
         if self.max_tokens is not None and x.shape[1] > self.max_tokens:
             raise ValueError(
@@ -85,11 +104,18 @@ class Pretrained(nn.Module):
         options: dict[str, Any] = {"use_cache": False} if self.causal else {}
         if types is not None and self.segments:
             options["token_type_ids"] = types
-        output = self.backbone(inputs_embeds=x * self.scale, attention_mask=attendable(mask).long(), **options)
+        attention: Any
+        if documents is None:
+            attention = attendable(mask).long()
+        else:
+            assert positions is not None
+            options["position_ids"] = positions + self._first_position
+            attention = packed_attention(self.config, documents, causal=self.causal, like=x)
+        output = self.backbone(inputs_embeds=x * self.scale, attention_mask=attention, **options)
         return output.last_hidden_state
 
 
-def _config(config: Mapping[str, Any], layers: int | None) -> Any:
+def built_config(config: Mapping[str, Any], layers: int | None = None) -> Any:
     """The transformers config of plain values, with the first `layers` layers and as few words as can be."""
     from transformers import AutoConfig
 
@@ -110,7 +136,7 @@ def _config(config: Mapping[str, Any], layers: int | None) -> Any:
     return built
 
 
-def _without_words(model: Any) -> tuple[nn.Module, nn.Embedding]:
+def without_words(model: Any) -> tuple[nn.Module, nn.Embedding]:
     """The part of the model from word vectors to hidden states, and the word embeddings taken out of it."""
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
@@ -124,8 +150,12 @@ def _without_words(model: Any) -> tuple[nn.Module, nn.Embedding]:
 def longest_text(config: Any, backbone: nn.Module) -> int | None:
     """The longest text that the backbone has positions for; None: no limit (T5)."""
     limit = getattr(config, "max_position_embeddings", None)
+    return None if limit is None else limit - _first_position(backbone)
+
+
+def _first_position(backbone: nn.Module) -> int:
+    """The number of a text's first position: RoBERTa's follows the padding id."""
     for name, module in backbone.named_modules():
-        # RoBERTa: the first position follows the padding id.
         if name.endswith("position_embeddings") and getattr(module, "padding_idx", None) is not None:
-            return limit - module.padding_idx - 1
-    return limit
+            return int(module.padding_idx) + 1
+    return 0

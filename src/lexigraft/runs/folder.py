@@ -103,6 +103,11 @@ class RunFolder:
         return self.checkpoints / "last.ckpt"
 
     @property
+    def pretrained(self) -> Path:
+        """What a pretraining leaves: a checkpoint that transformers loads, or static vectors."""
+        return self.path / "pretrained"
+
+    @property
     def predictions(self) -> Path:
         return self.path / "predictions"
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 # Where things lie, what is shown or recorded beside, and hardware on which the same numbers come out but for rounding:
-# however many processes share a batch, its gradient is the same, and a run goes on in its folder on fewer or more of
-# them (only dropout draws other masks then). Not so the precision, which changes every number by far more than rounding
-# does, nor `deterministic`, the promise that a run of this name comes out in the same bits again.
+# however many processes or micro-batches share a batch, its gradient is the same, and a run goes on in its folder with
+# fewer or more of them (only dropout draws other masks then). Not so the precision, which changes every number by far
+# more than rounding does, nor `deterministic`, the promise that a run of this name comes out in the same bits again.
 IRRELEVANT = (
     ("experiment",),
     ("rerun",),
@@ -20,9 +20,13 @@ IRRELEVANT = (
     ("trainer", "workers"),
     ("trainer", "checkpoint_every"),
     ("trainer", "checkpoint_async"),
+    ("trainer", "micro_batch"),
     ("hardware", "accelerator"),
     ("hardware", "devices"),
     ("hardware", "nodes"),
+    ("hardware", "strategy"),
+    ("hardware", "cpu_offload"),
+    ("hardware", "activation_checkpointing"),
     ("hardware", "requeue"),
     ("hardware", "threads"),
     ("hardware", "compile"),

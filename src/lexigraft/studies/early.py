@@ -20,6 +20,7 @@ LATE = (
     "matplotlib.backends.backend_agg", "pandas", "pyarrow.pandas_compat", "pyarrow.parquet",
     "fsspec.implementations.chained", "torch.utils.serialization.config",
 )  # fmt: skip
+COMMANDS = ("lexigraft.commands.train", "lexigraft.commands.pretrain")
 ROOMS = ("data", "embeddings", "evaluation", "models", "runs", "tasks", "training", "transplant", "vocab")
 
 
@@ -30,7 +31,7 @@ def modules() -> list[str]:
     return ["lexigraft.teachers", *(module.name for of_room in found for module in of_room)]
 
 
-for name in (*LATE, *modules()):
+for name in (*COMMANDS, *LATE, *modules()):
     with suppress(Exception):  # not installed, or broken: the run that needs it will say so
         importlib.import_module(name)
 PIL.Image.preinit()

@@ -10,10 +10,13 @@ SHARES = {
     "accuracy": "accuracy", "f1": "F1", "macro_f1": "macro F1",
     "micro_f1": "micro F1", "precision": "precision", "recall": "recall", "macro_precision": "macro precision",
     "macro_recall": "macro recall", "exact_match": "exact match", "average_precision": "mAP", "roc_auc": "ROC-AUC",
+    "replaced_accuracy": "replaced accuracy",
 }  # fmt: skip
 # Not shares, though more of them is better: they may be below 0.
 AGREEMENTS = {"r2": "R²", "pearson": "Pearson's r", "spearman": "Spearman's rho", "quadratic_kappa": "quadratic kappa"}
-LOSSES = {"loss": "loss", "mse": "MSE", "mae": "MAE"}
+LOSSES = {
+    "loss": "loss", "mse": "MSE", "mae": "MAE", "bits_per_byte": "bits per byte", "replaced_loss": "replaced loss",
+}  # fmt: skip
 COUNTS = ("count", "texts", "without_tag", "entities", "support")
 
 

@@ -1,10 +1,10 @@
 """What a job is: training by a resolved config."""
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from lexigraft.commands import train
-from lexigraft.config.preflight import frozen
+from lexigraft.config.preflight import command_of, frozen
 
 
 def execute(values: Mapping[str, Any]) -> float | None:
@@ -12,4 +12,5 @@ def execute(values: Mapping[str, Any]) -> float | None:
 
     A finished run is not done again, and one that was stopped goes on. Nothing but the run's folder is written.
     """
-    return train.run(frozen(values))
+    value: float | None = importlib.import_module(f"lexigraft.commands.{command_of(values)}").run(frozen(values))
+    return value

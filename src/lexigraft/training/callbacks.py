@@ -36,17 +36,22 @@ class EpochLines(Callback):
     def __init__(self, console: Console) -> None:
         self.history: list[dict[str, Any]] = []
         self._console = console
-        self._losses: list[torch.Tensor] = []
+        self._losses: list[torch.Tensor] = []  # of this rank's shares
+        self._before: torch.Tensor | None = None  # those of a checkpoint, of all ranks
 
     def state_dict(self) -> dict[str, Any]:
-        return {"history": self.history, "losses": torch.stack(self._losses).cpu() if self._losses else None}
+        """Every rank is asked for it: what rank 0 saves is loaded by all of them, so it holds the means over them."""
+        losses = self._epoch_losses()
+        return {"history": self.history, "losses": None if losses is None else losses.cpu()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.history = state_dict["history"]
-        self._losses = [] if state_dict["losses"] is None else list(state_dict["losses"])
+        self.history, self._before, self._losses = state_dict["history"], state_dict["losses"], []
 
-    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        self._losses = [loss.to(module.device) for loss in self._losses]  # those of a checkpoint
+    def _epoch_losses(self) -> torch.Tensor | None:
+        """The losses of this epoch's batches so far, means over the ranks."""
+        here = mean_over_ranks(torch.stack(self._losses)) if self._losses else None
+        found = [each for each in (self._before, here) if each is not None]
+        return torch.cat([each.to(found[-1].device) for each in found]) if found else None
 
     def on_save_checkpoint(self, trainer: pl.Trainer, module: pl.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Look at the weights that the checkpoint holds: gathering them costs a copy of all rows."""
@@ -62,14 +67,16 @@ class EpochLines(Callback):
         self._losses.append(outputs["loss"].detach() * trainer.accumulate_grad_batches)
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if trainer.sanity_checking or not self._losses:
+        losses = None if trainer.sanity_checking else self._epoch_losses()
+        if losses is None:
             return
         row: dict[str, Any] = {
             "epoch": trainer.current_epoch + 1,
             "step": trainer.global_step,
-            "train_loss": mean_over_ranks(torch.stack(self._losses)).mean().item(),
+            "train_loss": losses.mean().item(),
         }
         self._losses.clear()
+        self._before = None
         for key, value in trainer.callback_metrics.items():
             if key.startswith("dev/") and not value.isnan():
                 row["dev_" + key.removeprefix("dev/")] = value.item()

@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -13,7 +14,10 @@ import torch
 from lightning_fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
+from lexigraft.training.pieces import Pieces, joined
+
 BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
+PIECES = "pieces"  # the folder of what each rank writes of a checkpoint that is sharded
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -22,6 +26,9 @@ class CheckpointFiles(TorchCheckpointIO):
     A file is written beside its place, synchronised and moved there. `background`: a thread writes a copy that is made
     in the CPU's memory, while training goes on; the next write waits for it. For the `plugins` of Lightning's trainer,
     which passes a checkpoint on one rank alone. An error of the thread is raised by the next write, or by `wait`.
+
+    Of a sharded checkpoint the ranks' pieces lie in a folder of their own, which the file names under "pieces"; it is
+    part of the checkpoint and goes with the last file that names it.
     """
 
     def __init__(self, folder: Path, background: bool = False) -> None:
@@ -40,6 +47,29 @@ class CheckpointFiles(TorchCheckpointIO):
             self._write(checkpoint)
         else:
             self._writing = self._thread.submit(self._write, on_cpu(checkpoint))
+
+    def load_checkpoint(self, path: Any, map_location: Any = None, weights_only: bool | None = None) -> dict[str, Any]:
+        """A checkpoint with whole tensors; of a sharded one they are brought together."""
+        loaded = super().load_checkpoint(path, map_location, weights_only)
+        pieces = _pieces(self.folder, loaded)
+        return joined(loaded, pieces) if pieces.files else loaded
+
+    def opened(self, path: Path) -> tuple[dict[str, Any], Pieces]:
+        """A checkpoint whose tensors are read when they are looked at, with its pieces, if it has any."""
+        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        return loaded, _pieces(self.folder, loaded)
+
+    def new_pieces(self) -> str:
+        """A new folder for the pieces of a checkpoint, by its name; for the first rank alone to ask."""
+        there = self.folder / PIECES
+        there.mkdir(parents=True, exist_ok=True)
+        name = str(1 + max((int(each.name) for each in there.iterdir()), default=0))
+        (there / name).mkdir()
+        return name
+
+    def piece(self, name: str, rank: int) -> Path:
+        """The file of a rank's piece."""
+        return _piece(self.folder, name, rank)
 
     @contextmanager
     def written(self) -> Iterator[None]:
@@ -80,6 +110,12 @@ class CheckpointFiles(TorchCheckpointIO):
         """Take away what only a resumption needs, but for `last.ckpt`, when training is over."""
         for name in (PREVIOUS, f"{LAST}.tmp", f"{PREVIOUS}.tmp", f"{BEST}.tmp"):
             (self.folder / name).unlink(missing_ok=True)
+        self._drop_pieces()
+
+    def drop_last(self) -> None:
+        """Take away `last.ckpt`, from which nobody is to go on."""
+        (self.folder / LAST).unlink(missing_ok=True)
+        self._drop_pieces()
 
     def _write(self, checkpoint: dict[str, Any]) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -95,13 +131,54 @@ class CheckpointFiles(TorchCheckpointIO):
         new.replace(last)
         synchronise(self.folder)
         self.newest = last
+        self._drop_pieces()
+
+    def _drop_pieces(self) -> None:
+        """Take away pieces of checkpoints that are gone."""
+        there = self.folder / PIECES
+        if not there.is_dir():
+            return
+        files = (self.folder / name for name in (LAST, PREVIOUS, BEST))
+        named = {_named(path) for path in files if path.is_file()}
+        for each in there.iterdir():
+            if each.name not in named:
+                shutil.rmtree(each, ignore_errors=True)
+        if named <= {None}:
+            shutil.rmtree(there, ignore_errors=True)
 
 
 def is_whole(path: Path) -> bool:
     """Whether a checkpoint holds what was written: torch's format has a CRC-32 of each record, which loading ignores.
 
-    Costs reading the file once.
+    Costs reading it once.
     """
+    return _is_whole(path) and all(_is_whole(piece) for piece in _pieces(path.parent, _content(path)).files)
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What a file holds, its tensors as yet unread."""
+    loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return loaded
+
+
+def _named(path: Path) -> str | None:
+    """The folder of a checkpoint's pieces; None of one that is not sharded, or cannot be read."""
+    if not _is_whole(path):
+        return None
+    name: str | None = _content(path).get("pieces", {}).get("folder")
+    return name
+
+
+def _pieces(folder: Path, checkpoint: dict[str, Any]) -> Pieces:
+    of = checkpoint.get("pieces", {"folder": "", "ranks": 0})
+    return Pieces(tuple(_piece(folder, of["folder"], rank) for rank in range(of["ranks"])))
+
+
+def _piece(folder: Path, name: str, rank: int) -> Path:
+    return folder / PIECES / name / f"rank_{rank}.ckpt"
+
+
+def _is_whole(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as records:
             return records.testzip() is None

@@ -3,16 +3,15 @@
 import math
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.callbacks import Checkpoint
 
 from lexigraft.evaluation.metrics import LOWER_IS_BETTER
-from lexigraft.training.checkpoint_files import BEST, LAST, CheckpointFiles, save_whole
+from lexigraft.training.checkpoint_files import BEST, LAST, CheckpointFiles, save_whole, synchronise
 from lexigraft.training.loop_counters import before_the_next_batch, between_epochs
+from lexigraft.training.pieces import joined
 from lexigraft.training.preemption import Preemption
 from lexigraft.training.pruning import Pruning
 from lexigraft.training.random_state import random_states, set_random_states
@@ -163,15 +162,23 @@ class Checkpoints(Checkpoint):
         return best is None or (value < best if self.monitor in LOWER_IS_BETTER else value > best)
 
 
-def keep_weights_alone(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The weights of a checkpoint, which from now on holds nothing else; a third of the size with Adam."""
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    state: dict[str, torch.Tensor] = saved["state_dict"]
+def take_best(module: pl.LightningModule, files: CheckpointFiles) -> None:
+    """Load the weights of `best.ckpt`, which from now on holds nothing else; a third of the size with Adam.
+
+    Those of a checkpoint in pieces are whole from then on.
+    """
+    best = files.folder / BEST
+    saved, pieces = files.opened(best)
+    weights = joined(saved["state_dict"], pieces)
+    module.load_state_dict(weights)
     if saved.keys() != {"state_dict"}:
-        new = checkpoint.with_name(f"{checkpoint.name}.tmp")
-        save_whole({"state_dict": state}, new)
-        new.replace(checkpoint)
-    return state
+        if pieces.files:  # the rows that rest are not in them
+            weights = module.state_dict()
+        new = best.with_name(f"{best.name}.tmp")
+        save_whole({"state_dict": weights}, new)
+        new.replace(best)
+        synchronise(files.folder)
+    files.tidy()
 
 
 def _any_rank(trainer: pl.Trainer, wish: bool) -> bool:

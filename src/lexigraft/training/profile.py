@@ -47,7 +47,10 @@ class StepProfiler(Profiler):
         began = self._began.pop(action_name, None)
         phase = next((phase for ending, phase in _PHASES.items() if action_name.endswith(ending)), None)
         if began is not None and phase is not None:
-            self._seconds[phase] += _now() - began
+            took = _now() - began
+            self._seconds[phase] += took
+            if phase == "backward" and any(each.endswith(".training_step") for each in self._began):
+                self._seconds["forward"] -= took  # within which a part of the batch had it
 
     def describe(self) -> None:
         """Print and write the summary, once."""

@@ -63,6 +63,12 @@ class Step:
         share: float = self.batch.get("text_share", 1.0)
         return share
 
+    @property
+    def completes(self) -> bool:
+        """Whether terms without texts are added: of a batch that is trained in parts, in the last one alone."""
+        last: bool = self.batch.get("completes", True)
+        return last
+
     def _mean_of(self, outputs: Tensor) -> Tensor:
         (weight, labels), *others = self.labels
         loss = self.task.loss(outputs, labels)

@@ -7,6 +7,7 @@ a padding token. `texts` are those of the train split; the same texts always giv
 import io
 from collections import Counter
 from collections.abc import Sequence
+from typing import Literal
 
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
@@ -16,6 +17,9 @@ from lexigraft.vocab.reading import read_vocabulary
 from lexigraft.vocab.tokenizer import Tokenizer, jieba_words
 
 PAD, UNK, BOS, EOS = "<pad>", "<unk>", "<s>", "</s>"
+_BERT = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+_AROUND = ("[CLS]", "[SEP]")
+Special = Literal["plain", "bert"]
 _TOKENIZER_FILES = ("tokenizer*", "special_tokens_map.json", "config.json", "vocab.*", "merges.txt", "*.model")
 # What the word vectors in use count as a word: Penn Treebank's pieces (n't, 's, -lrb-, ...), numbers with their marks,
 # words with inner hyphens and apostrophes, single marks. Texts that were cut this way before stay as they are.
@@ -53,10 +57,9 @@ def train_wordpiece(
     Marks and Chinese characters are isolated; [CLS] and [SEP] stand around every text. If `size` is too small for all
     characters, the most frequent ones are kept.
     """
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     _check(texts, min_count=min_count)
-    if size <= len(special):
-        raise ValueError(f"size={size} is too small for WordPiece: {len(special)} entries are special tokens alone")
+    if size <= len(_BERT):
+        raise ValueError(f"size={size} is too small for WordPiece: {len(_BERT)} entries are special tokens alone")
     backend = tokenizers.Tokenizer(models.WordPiece(unk_token="[UNK]"))
     backend.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
     backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
@@ -66,8 +69,8 @@ def train_wordpiece(
     for word, count in _count_words(backend, texts).items():
         for i, character in enumerate(word):
             characters[f"##{character}" if i else character] += count
-    room = size - len(special)
-    entries = special + sorted(_most_frequent(characters, limit=room))
+    room = size - len(_BERT)
+    entries = _BERT + sorted(_most_frequent(characters, limit=room))
     if len(characters) < room:
         trainer = trainers.WordPieceTrainer(
             vocab_size=size, min_frequency=min_count, special_tokens=entries, show_progress=False
@@ -78,7 +81,7 @@ def train_wordpiece(
     finished = tokenizers.Tokenizer(models.WordPiece(_numbered(entries), unk_token="[UNK]"))
     finished.normalizer, finished.pre_tokenizer = backend.normalizer, backend.pre_tokenizer
     finished.decoder = decoders.WordPiece()
-    return _finished(finished, special, around=("[CLS]", "[SEP]"))
+    return _finished(finished, _BERT, around=_AROUND)
 
 
 def train_bpe(
@@ -157,13 +160,21 @@ def train_unigram(
 
 
 def characters(
-    source: Tokenizer | None, texts: Sequence[str], language: str, min_count: int = 1, lowercase: bool = False
+    source: Tokenizer | None,
+    texts: Sequence[str],
+    language: str,
+    min_count: int = 1,
+    lowercase: bool = False,
+    special: Special = "plain",
 ) -> Tokenizer:
-    """Every character that occurs at least `min_count` times, the most frequent first; white space is dropped."""
+    """Every character that occurs at least `min_count` times, the most frequent first; white space is dropped.
+
+    `special` "plain": padding and the unknown token; "bert": [MASK] too, and [CLS] and [SEP] around every text.
+    """
     cut = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(r"\s+"), "removed"), pre_tokenizers.Split(Regex(r"(?m)."), "isolated")]
     )
-    return _word_level(texts, cut, min_count, lowercase)
+    return _word_level(texts, cut, min_count, lowercase, special)
 
 
 def words(
@@ -173,18 +184,19 @@ def words(
     min_count: int = 1,
     limit: int | None = None,
     lowercase: bool = False,
+    special: Special = "plain",
 ) -> Tokenizer:
     """The `limit` most frequent words among those that occur at least `min_count` times, the most frequent first.
 
     Chinese (`language` "zh") is cut into words by jieba; other languages by white space and marks as the Penn Treebank
-    does, so that words meet those of GloVe and word2vec.
+    does, so that words meet those of GloVe and word2vec. `special` is that of `characters`.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"limit={limit} keeps no word: expected 1 or more, or null for all")
     if language == "zh":
-        return _word_level(texts, pre_tokenizers.WhitespaceSplit(), min_count, lowercase, limit, "jieba")
+        return _word_level(texts, pre_tokenizers.WhitespaceSplit(), min_count, lowercase, special, limit, "jieba")
     cut = pre_tokenizers.Split(_WORD, "removed", invert=True)
-    return _word_level(texts, cut, min_count, lowercase, limit)
+    return _word_level(texts, cut, min_count, lowercase, special, limit)
 
 
 def _word_level(
@@ -192,24 +204,27 @@ def _word_level(
     cut: pre_tokenizers.PreTokenizer,
     min_count: int,
     lowercase: bool,
+    special: Special,
     limit: int | None = None,
     segmenter: str | None = None,
 ) -> Tokenizer:
     _check(texts, min_count=min_count)
-    backend = tokenizers.Tokenizer(models.WordLevel({UNK: 0}, unk_token=UNK))
+    names = _BERT if special == "bert" else [PAD, UNK]
+    unknown = names[1]
+    backend = tokenizers.Tokenizer(models.WordLevel({unknown: 0}, unk_token=unknown))
     if lowercase:
         backend.normalizer = normalizers.Lowercase()
     backend.pre_tokenizer = cut
     if segmenter == "jieba":
         texts = [word for text in texts for word in jieba_words(text)]
     counts = _count_words(backend, texts)
-    for special in (PAD, UNK):
-        del counts[special]
+    for name in names:
+        del counts[name]
     kept = _most_frequent(counts, limit, min_count)
     if not kept:
         raise ValueError(f"nothing in the texts occurs min_count={min_count} times: choose a smaller one")
-    backend.model = models.WordLevel(_numbered([PAD, UNK, *kept]), unk_token=UNK)
-    return _finished(backend, [PAD, UNK], segmenter=segmenter)
+    backend.model = models.WordLevel(_numbered([*names, *kept]), unk_token=unknown)
+    return _finished(backend, names, around=_AROUND if special == "bert" else None, segmenter=segmenter)
 
 
 def _check(texts: Sequence[str], min_count: int = 1) -> None:

@@ -109,26 +109,24 @@ def test_ranks_share_batches_and_what_the_strategy_divides():
     one = planned(parts, HERE, PLENTY)
     ddp = planned(parts, replace(HERE, ranks=4, strategy="ddp"), PLENTY)
     fsdp = planned(parts, replace(HERE, ranks=4, strategy="fsdp"), PLENTY)
-    stage2 = planned(parts, replace(HERE, ranks=4, strategy="deepspeed"), PLENTY)
     assert ddp.shape == (2, TOKENS)
     assert ddp.gradients == 2 * one.gradients, "buckets are a copy"
     assert ddp.optimizer == one.optimizer
     assert [fsdp.weights, fsdp.gradients, fsdp.optimizer] == pytest.approx(
         [one.weights / 4, one.gradients / 4, one.optimizer / 4], abs=4
     )
-    assert stage2.weights == one.weights
-    assert stage2.gradients == pytest.approx(one.gradients / 4, abs=4)
+    assert one.checkpoint - fsdp.checkpoint == parts.state, "a rank reads its own piece of the optimizer"
 
 
 def test_offloaded_weights_and_activation_checkpointing():
     parts = parts_of(module("transformer"), batches(), HERE)
     fsdp = replace(HERE, ranks=2, strategy="fsdp")
     whole = planned(parts, fsdp, PLENTY)
-    aside = planned(parts, replace(fsdp, options={"cpu_offload": True}), PLENTY)
-    again = planned(parts, replace(fsdp, options={"activation_checkpointing": True}), PLENTY)
+    aside = planned(parts, replace(fsdp, cpu_offload=True), PLENTY)
+    again = planned(parts, replace(fsdp, activation_checkpointing=True), PLENTY)
     assert (aside.weights - parts.buffers, aside.optimizer) == (0, 0)
     on_gpus = replace(fsdp, accelerator="gpu")
-    waiting = planned(parts, replace(on_gpus, options={"cpu_offload": True}), PLENTY).host
+    waiting = planned(parts, replace(on_gpus, cpu_offload=True), PLENTY).host
     assert waiting - planned(parts, on_gpus, PLENTY).host >= (parts.weights * 8 + parts.state) / 2
     assert again.activations < whole.activations
 
@@ -142,6 +140,16 @@ def test_a_gpu_leaves_rows_and_checkpoints_to_the_machine():
     assert (here.host, there.checkpoint, there.held) == (0, 0, 0)
     assert there.host == here.checkpoint + ROWS * DIM * 4
     assert here.free == PLENTY.bytes + here.held, "what the module holds already can be taken"
+
+
+def test_activations_are_those_of_the_largest_part_of_a_batch():
+    trained = module("transformer")
+    whole, part = of(trained), of(trained, replace(HERE, micro_batch=3))
+    small = of(trained, replace(HERE, batch_size=3), batches(batch_size=3))
+    assert part.shape == small.shape == (3, TOKENS)
+    assert part.activations == small.activations < whole.activations
+    assert of(trained, replace(HERE, micro_batch=3, ranks=2)).shape == (2, TOKENS)  # 4 texts in two parts
+    assert of(trained, replace(HERE, micro_batch=99)).shape == whole.shape
 
 
 def test_a_bound_on_tokens_bounds_the_batch():

@@ -10,7 +10,10 @@ from pytorch_lightning.profilers import SimpleProfiler
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from lexigraft.training.observing.gpu import EVERY, GpuSteps
 from lexigraft.training.observing.phases import WARM_UP, Phases
+
+from .test_gpu import Event, Stream
 
 
 class Clock:
@@ -160,3 +163,25 @@ def test_the_clock_stands_still_before_and_after() -> None:
     clock.now += 1
     phases.read()
     assert phases.elapsed() == phases.seconds["backward"] == 1
+
+
+def test_parts_of_a_batch_go_backward_within_the_step_and_it_is_no_time_of_forward() -> None:
+    clock, stream = Clock(), Stream()
+    gpu = GpuSteps(torch.device("cpu"), event=lambda: Event(stream), busy=lambda: 0.0)
+    phases = Phases(gpu=gpu, clock=clock)
+
+    def later(seconds: float) -> None:
+        clock.now += seconds
+        stream.now += 1e3 * seconds
+
+    phases.begin()
+    for _ in range(EVERY + 1):
+        with phases.profile("run_training_batch"), phases.profile("[Strategy]Single.training_step"):
+            later(2)
+            with phases.profile("[Strategy]parts.backward"):
+                later(3)
+            later(4)
+    gpu.finish()
+    assert phases.seconds["forward"] == (EVERY + 1) * 6
+    assert phases.seconds["backward"] == (EVERY + 1) * 3
+    assert (gpu.sampled, gpu.milliseconds["forward"], gpu.milliseconds["backward"]) == (1, 6000, 3000)

@@ -1,4 +1,4 @@
-"""How the ranks of a run share its work: each has a copy of the model, and DDP brings their gradients together."""
+"""How the ranks of a run share its work: each has a copy of the model (DDP), or a piece of every weight (FSDP)."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +15,20 @@ from lexigraft.models.active import ActiveRows
 from lexigraft.process_group import Place, place
 
 
-def strategy_of(accelerator: str, devices: int, nodes: int = 1, *, heads: int = 1) -> Strategy | str:
-    """What a trainer takes as `strategy`: DDP in a group of processes, "auto" for one on its own.
+def strategy_of(
+    accelerator: str,
+    devices: int,
+    nodes: int = 1,
+    *,
+    name: str = "ddp",
+    heads: int = 1,
+    in_parts: bool = False,
+    cpu_offload: bool = False,
+) -> Strategy | str:
+    """What a trainer takes as `strategy`: "ddp" or "fsdp" in a group of processes, "auto" for one on its own.
 
-    With several `heads` each batch leaves those of other tasks without gradient. `ValueError` for a group of another
-    size than the config says.
+    With several `heads` each batch leaves those of other tasks without gradient. `in_parts`: batches are trained in
+    micro-batches. `cpu_offload` is for FSDP on GPUs. `ValueError` for a group of another size than the config says.
     """
     here, ranks = place(), devices * nodes
     if (1 if here is None else here.ranks) != ranks:
@@ -31,9 +40,13 @@ def strategy_of(accelerator: str, devices: int, nodes: int = 1, *, heads: int = 
     if here is None:
         return "auto"
     gpus = accelerator == "gpu" or (accelerator == "auto" and torch.cuda.is_available())
-    return DataParallel(
-        several_heads=heads > 1, cluster_environment=Ranks(here), process_group_backend="nccl" if gpus else "gloo"
-    )
+    backend = "nccl" if gpus else "gloo"
+    if name == "fsdp":
+        from lexigraft.training.distributed.sharded import Sharded  # with what torch imports for it
+
+        return Sharded(Ranks(here), ranks, backend, cpu_offload and gpus)
+    changing = in_parts or heads > 1
+    return DataParallel(changing=changing, cluster_environment=Ranks(here), process_group_backend=backend)
 
 
 class Ranks(ClusterEnvironment):
@@ -81,15 +94,16 @@ class DataParallel(DDPStrategy):
 
     A reducer knows only the weights that moved when it was made: of later ones each rank would keep its own gradient,
     and for frozen ones it would wait. With one head the same weights have gradients at every step of a phase, those
-    that never have any are found at its first (`static_graph`); with several the graph is searched at every step.
+    that never have any are found at its first (`static_graph`). With several, and in micro-batches, whose backward
+    passes a static graph would all wait for, it is `changing`: searched at every step.
     Weights without gradient on all ranks keep none, so no optimizer moves them. Buffers are sent only where they are
     statistics of batches.
     """
 
-    def __init__(self, several_heads: bool = False, **settings: Any) -> None:
+    def __init__(self, changing: bool = False, **settings: Any) -> None:
         super().__init__(
-            find_unused_parameters=several_heads,
-            static_graph=not several_heads,
+            find_unused_parameters=changing,
+            static_graph=not changing,
             gradient_as_bucket_view=True,
             **settings,
         )
@@ -112,6 +126,10 @@ class DataParallel(DDPStrategy):
             self._register_ddp_hooks()
         self._fresh = False
         return super().training_step(*arguments, **options)
+
+    def renew(self) -> None:
+        """Let DDP be made anew at the next step, as gradients were computed that are none of training."""
+        self._moving = []
 
     @contextmanager
     def block_backward_sync(self) -> Iterator[None]:

@@ -12,7 +12,6 @@ from lexigraft.process_group import Place
 from lexigraft.training.distributed.spawning import RankProcess, start
 from lexigraft.training.distributed.verdict import value_of
 
-WORK = "lexigraft.commands.train:train_as_rank"
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 GRACE = 3.0  # seconds in which ranks that have lost another one may end by themselves
 GRACE_OF_STOP = 30.0  # seconds in which ranks that are told to stop may write down how far they came
@@ -21,10 +20,11 @@ _PAUSE = 0.05
 
 
 def supervise(
-    values: Mapping[str, Any], ranks: int, env: Mapping[str, str] | None = None, *, work: str = WORK
+    values: Mapping[str, Any], ranks: int, env: Mapping[str, str] | None = None, *, work: str
 ) -> float | None:
     """Train by a resolved config in `ranks` processes of this machine; what the first of them returned.
 
+    Each calls `work`, "package.module:function", with the config.
     With `hardware.nodes` above 1 in `values` this is one node of several: MASTER_ADDR, MASTER_PORT and NODE_RANK say
     which. The first rank of the node prints here. A rank that dies ends the others within seconds: `ValueError` with
     its sentence if that was meant for users, else `RankFailed`. SIGINT, SIGTERM and SIGUSR1 are passed on to every

@@ -1,7 +1,7 @@
 """What a module and its data are, as far as memory goes: the facts from which plans are reckoned."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,18 +25,21 @@ Shape = tuple[int, int]  # texts, tokens of the longest
 class Conditions:
     """How a run is made, as far as memory goes.
 
-    `precision` is the one that "auto" stands for, `options` are hardware.strategy_options. `ranks` processes share each
-    batch of `batch_size` texts. `averaging`: a second set of weights is kept.
+    `precision` is the one that "auto" stands for; `strategy`, `cpu_offload` and `activation_checkpointing` are those of
+    `hardware`. `ranks` processes share each batch of `batch_size` texts and have at most `micro_batch` of them at once.
+    `averaging`: a second set of weights is kept.
     """
 
     batch_size: int
     accelerator: str = "cpu"
     precision: str = "32"
-    strategy: str = "auto"
-    options: Mapping[str, Any] = field(default_factory=dict)
+    strategy: str = "ddp"
+    cpu_offload: bool = False
+    activation_checkpointing: bool = False
     ranks: int = 1
     epochs: int = 1
     accumulate: int = 1
+    micro_batch: int | None = None
     averaging: bool = False
 
     @property

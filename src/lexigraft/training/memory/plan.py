@@ -9,6 +9,7 @@ import torch
 from lexigraft.data.datamodule import TextDataModule
 from lexigraft.training.memory.available import Free
 from lexigraft.training.memory.parts import Conditions, Parts, Shape, parts_of
+from lexigraft.training.micro_batches import largest_part
 from lexigraft.training.module import SupervisedModule
 
 ROOM = 0.9  # of what is free: above it, a plan is called tight
@@ -85,13 +86,16 @@ def planned(parts: Parts, conditions: Conditions, free: Free) -> MemoryPlan:
     weights, gradients, optimizer, gathered = _sharded(whole, trained, parts, conditions)
     averages = whole + parts.buffers if conditions.averaging else 0
     train, evaluated = _shared(parts.train, conditions.ranks), _shared(parts.evaluated, conditions.ranks)
+    if conditions.micro_batch is not None:
+        train = [(largest_part(texts, conditions.micro_batch), tokens) for texts, tokens in train]
     kept, shape = max((parts.activations.bytes(*each, share), each) for each in train)
-    if _checkpointing(conditions):
+    if conditions.activation_checkpointing:
         kept = ceil(kept / max(1, parts.layers)) + parts.layers * shape[0] * shape[1] * parts.width * size
     resting = parts.resting * size
-    # Resuming, and taking the best weights at the end, read a whole checkpoint into the machine's memory.
-    checkpoint = whole + resting + parts.state + averages
-    aside = ceil((whole + trained + parts.state) / conditions.ranks) if conditions.options.get("cpu_offload") else 0
+    # Resuming reads a whole checkpoint into the machine's memory, or of a sharded one the rank's piece; at the end the
+    # best weights are there as a whole.
+    checkpoint = whole + resting + (0 if conditions.strategy == "fsdp" else parts.state + averages)
+    aside = ceil((whole + trained + parts.state) / conditions.ranks) if conditions.cpu_offload else 0
     return MemoryPlan(
         weights=weights + parts.buffers + (0 if conditions.on_gpu else resting),
         gradients=gradients,
@@ -118,31 +122,22 @@ def planned(parts: Parts, conditions: Conditions, free: Free) -> MemoryPlan:
 def _sharded(whole: int, trained: int, parts: Parts, conditions: Conditions) -> tuple[int, int, int, int]:
     """Weights, gradients, optimizer and what is brought together for a moment, by what the ranks divide.
 
-    DDP sums gradients in buckets, a copy of their own. FSDP and stage 3 of DeepSpeed divide everything and gather two
-    layers at a time; stage 2 divides all but the weights, stage 1 the optimizer alone.
+    DDP sums gradients in buckets, a copy of their own. FSDP divides everything, and has two layers and their gradients
+    together at a time.
     """
-    ranks, strategy = conditions.ranks, conditions.strategy
-    layer = 2 * parts.layer * conditions.weights.itemsize
-    if strategy.startswith("fsdp"):
-        if conditions.options.get("cpu_offload"):
-            return 0, 0, 0, 2 * layer
-        return ceil(whole / ranks), ceil(trained / ranks), ceil(parts.state / ranks), 2 * layer
-    if strategy.startswith("deepspeed"):
-        stage = int(conditions.options.get("stage", 2))
-        by = [ranks if stage >= least else 1 for least in (3, 2, 1)]
-        offloaded = bool(conditions.options.get("cpu_offload"))
-        state = 0 if offloaded else ceil(parts.state / by[2])
-        return ceil(whole / by[0]), ceil(trained / by[1]), state, 2 * layer if stage >= 3 else 0
+    ranks = conditions.ranks
+    if conditions.strategy == "fsdp":
+        gathered = 4 * parts.layer * conditions.weights.itemsize
+        if conditions.cpu_offload:
+            return 0, 0, 0, gathered
+        return ceil(whole / ranks), ceil(trained / ranks), ceil(parts.state / ranks), gathered
     return whole, trained * (2 if ranks > 1 else 1), parts.state, 0
 
 
 def _update(parts: Parts, conditions: Conditions, size: int) -> int:
     """What an optimizer without fused kernels makes in a step: on a GPU of all weights together, else of one."""
-    return size * (parts.trained if conditions.on_gpu else 2 * parts.largest)
-
-
-def _checkpointing(conditions: Conditions) -> bool:
-    return bool(conditions.options.get("activation_checkpointing"))
+    made = size * (parts.trained if conditions.on_gpu else 2 * parts.largest)
+    return ceil(made / conditions.ranks) if conditions.strategy == "fsdp" else made
 
 
 def _shared(shapes: tuple[Shape, ...], ranks: int) -> list[Shape]:

@@ -16,10 +16,13 @@ from lexigraft.training.finetune.steady import EmbeddingOnly, Frozen
 from lexigraft.training.memory.available import Free
 from lexigraft.training.memory.parts import Conditions, Parts, parts_of, used_rows
 from lexigraft.training.memory.plan import ROOM, MemoryPlan, plan, planned
+from lexigraft.training.micro_batches import largest_part, why_whole
 from lexigraft.training.module import SupervisedModule
 from lexigraft.training.strategy import Strategy
 
 _RANK = 8  # of conf/finetune/lora.yaml
+# Optimizers that step a piece of a matrix as they step the whole.
+_OF_EACH_NUMBER = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Lion")
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class _Choice:
     """Which settings are changed; None and 1: not."""
 
     active: bool = False
+    sharded: bool = False
     precision: str | None = None
     split: int = 1
     optimizer: str | None = None
@@ -56,8 +60,8 @@ class Remedies:
 def remedies(module: SupervisedModule, batches: TextDataModule, conditions: Conditions, free: Free) -> Remedies:
     """At most two settings that fit by themselves, else as few as fit together.
 
-    Those that leave the result as it is come first (active rows, smaller batches that are accumulated), then those that
-    change it least. The module is left as it was.
+    Those that leave the result as it is come first (active rows, batches in parts), then those that change it
+    least. The module is left as it was.
     """
     assert free.bytes is not None
     tried = _Tried(module, batches, conditions, free)
@@ -83,7 +87,7 @@ def remedies(module: SupervisedModule, batches: TextDataModule, conditions: Cond
 
 def _fewest(choice: _Choice, fits: Callable[[_Choice], bool]) -> _Choice:
     """The choice without what is not needed, the gravest change given back first."""
-    for name in ("shorter", "finetune", "optimizer", "split", "precision", "active"):
+    for name in ("shorter", "finetune", "optimizer", "sharded", "split", "precision", "active"):
         less = replace(choice, **{name: getattr(_Choice(), name)})
         choice = less if fits(less) else choice
     return choice
@@ -102,14 +106,16 @@ class _Tried:
         facts, now = self.facts(None, None, None), self.conditions
         if not facts.resting and self.used() < facts.rows[0] and self.module.all_rows_move(now.epochs) is None:
             yield [{"active": True}]
-        texts, tokens = max(facts.train, key=lambda shape: shape[0] * shape[1])
+        _, tokens = max(facts.train, key=lambda shape: shape[0] * shape[1])
         bound = self.batches.batch_tokens
-        most = ceil(texts / now.ranks) if bound is None else bound // max(length for _, length in facts.train)
+        most = self._texts() if bound is None else bound // max(length for _, length in facts.train)
         if splits := [Change(split=2**i) for i in range(1, 11) if 2**i <= most]:
             yield splits
+        if self.can_be_sharded(facts):
+            yield [{"sharded": True}]
         if now.precision.startswith(("32", "tf32")):
             yield [{"precision": "bf16-mixed"}]
-        if facts.optimizer != "Adafactor" and facts.state > facts.trained:
+        if facts.optimizer != "Adafactor" and facts.state > facts.trained and now.strategy == "ddp":
             yield [{"optimizer": "adafactor"}]
         if facts.trained == facts.weights:
             if _linear(self.module) and find_spec("peft") is not None:
@@ -124,27 +130,55 @@ class _Tried:
         if choice.active:
             facts = _with_active_rows(facts, self.used())
         by, shorter = choice.split, choice.shorter
+        conditions = self._conditions(choice.precision)
+        if choice.sharded:
+            conditions = replace(conditions, strategy="fsdp")
+        if by > 1 and self.in_parts(choice):
+            conditions, by = replace(conditions, micro_batch=self._micro_batch(by)), 1
         facts = replace(facts, train=tuple((ceil(b / by), ceil(t / shorter)) for b, t in facts.train))
         facts = replace(facts, evaluated=tuple((b, ceil(t / shorter)) for b, t in facts.evaluated))
-        return planned(facts, self._conditions(choice.precision), self.free)
+        return planned(facts, conditions, self.free)
 
     def remedy(self, choice: _Choice) -> Remedy:
         """The settings of a choice, and what they need."""
         now, longest = self.conditions, max(length for _, length in self.facts(None, None, None).train)
-        accumulate = f"trainer.accumulate={now.accumulate * choice.split}"
         bound = self.batches.batch_tokens
-        batch = f"batch_size={ceil(now.batch_size / choice.split)}"
-        if bound is not None:
-            batch = f"batch_tokens={bound // choice.split}"
+        parts = f"trainer.micro_batch={self._micro_batch(choice.split)}"
+        if not self.in_parts(choice):
+            smaller = f"batch_size={ceil(now.batch_size / choice.split)}"
+            smaller = smaller if bound is None else f"batch_tokens={bound // choice.split}"
+            parts = f"trainer.{smaller} trainer.accumulate={now.accumulate * choice.split}"
         told = {
             "trainer.active_vocabulary=true": choice.active,
+            "hardware.strategy=fsdp": choice.sharded,
             f"hardware.precision={choice.precision}": choice.precision,
-            f"trainer.{batch} {accumulate}": choice.split > 1,
+            parts: choice.split > 1,
             f"optimizer={choice.optimizer}": choice.optimizer,
             f"finetune={choice.finetune}": choice.finetune,
             f"trainer.max_tokens={ceil(longest / choice.shorter)}": choice.shorter > 1,
         }
         return Remedy(" ".join(text for text, is_set in told.items() if is_set), self.plan(choice).total)
+
+    def can_be_sharded(self, facts: Parts) -> bool:
+        """Whether processes that are there anyway could have pieces of the weights: see `config/sharding.py`."""
+        now = self.conditions
+        several = now.ranks > 1 and now.strategy == "ddp" and now.micro_batch is None
+        held = getattr(self.module._finetune, "holds_rows", False)
+        return several and not now.averaging and not held and facts.optimizer in _OF_EACH_NUMBER
+
+    def in_parts(self, choice: _Choice) -> bool:
+        """Whether a batch can be trained in parts; parts are counted in texts, and budgets are not."""
+        alone = self.conditions.strategy == "ddp" and not choice.sharded
+        return alone and self.batches.batch_tokens is None and why_whole(self.module.modules()) is None
+
+    def _texts(self) -> int:
+        """The most texts that a device trains at once now."""
+        now = self.conditions
+        texts = max(ceil(texts / now.ranks) for texts, _ in self.facts(None, None, None).train)
+        return texts if now.micro_batch is None else largest_part(texts, now.micro_batch)
+
+    def _micro_batch(self, split: int) -> int:
+        return ceil(self._texts() / split)
 
     def _conditions(self, precision: str | None) -> Conditions:
         return replace(self.conditions, precision=precision or self.conditions.precision)

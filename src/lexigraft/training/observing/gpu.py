@@ -56,9 +56,10 @@ class GpuSteps:
             self._now["begin"] = self._recorded()
 
     def ended(self, phase: str) -> None:
-        """A phase of the step has been launched."""
+        """A phase of the step has been launched, or as much of it as comes before another one."""
         if self._now is not None and "begin" in self._now:
-            self._now[phase] = self._recorded()
+            self._now[phase] = event = self._recorded()
+            self._now.setdefault("ended", []).append((phase, event))
 
     def paused(self) -> None:
         """Something that is not training comes between two steps, so that the gap is not one of them."""
@@ -96,10 +97,9 @@ class GpuSteps:
             self.milliseconds["gap"] += gap
             self.milliseconds["data"] += min(gap, step["waited"])
             before = step["begin"]
-            for phase in ("forward", "backward", "optimizer"):
-                if phase in step:
-                    self.milliseconds[phase] += before.elapsed_time(step[phase])
-                    before = step[phase]
+            for phase, event in step["ended"]:
+                self.milliseconds[phase] += before.elapsed_time(event)
+                before = event
             self.sampled += 1
 
     def _look(self) -> None:

@@ -99,6 +99,8 @@ class Phases(Profiler):
 
     def begin_action(self, phase: str) -> None:
         """A timed action begins."""
+        if self.gpu is not None and phase == "backward" and self._phase == "forward":
+            self.gpu.ended("forward")  # of a part of the batch
         self.enter(self._within(phase))
         if phase == "optimizer" and self.gpu is not None:
             self.gpu.step_begins(self.seconds["data"])

@@ -45,9 +45,9 @@ class L2ToSource(Regulariser):
         self._pulled = ~made.bool().unsqueeze(-1)
 
     def term(self, step: Step) -> Tensor | None:
-        """The pull; None while the embedding is frozen."""
+        """The pull; None while the embedding is frozen, and in parts of a batch but the last."""
         rows = step.model.embedding.lookup.weight
-        if not rows.requires_grad:
+        if not (rows.requires_grad and step.completes):
             return None
         assert self._source is not None, "start comes first"
         assert self._source.shape == rows.shape, "rows were taken out after the start"

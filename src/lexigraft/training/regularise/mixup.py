@@ -16,6 +16,8 @@ class Mixup(Regulariser):
     `ValueError` for alpha < 0.01, and in training for labels per token and for pairs of sentences.
     """
 
+    mixes_texts = True
+
     def __init__(self, alpha: float = 0.2):
         super().__init__()
         if not alpha >= 0.01:  # below, torch's draws underflow to 0.5

@@ -11,6 +11,8 @@ class Regulariser(nn.Module):
 
     # Whether word rows get a gradient from it although no text holds them.
     pulls_rows = False
+    # Whether it brings texts of a batch together, so that the batch cannot be trained in parts.
+    mixes_texts = False
 
     def start(self, model: Classifier, new_rows: Tensor | None = None) -> None:
         """Look at the model once, before training; `new_rows` bool `[V]` is true where a row was made, not copied."""
@@ -20,7 +22,7 @@ class Regulariser(nn.Module):
         return step
 
     def term(self, step: Step) -> Tensor | None:
-        """What is added to the loss of the step."""
+        """What is added to the loss of the step; what is no mean over texts, where `step.completes` only."""
         return None
 
     def after_step(self, model: Classifier) -> None:
