@@ -24,6 +24,7 @@ BENCHES = {
     "reviews.py": ["--small", "--cpu-time"],
     "titles.py": ["--small", "--cpu-time"],
     "overhead.py": ["--small", "--cpu-time"],
+    "pretraining.py": ["--small", "--cpu-time"],
     "gpu.py": ["--small", "--cpu-time", "--device", "cpu"],
     "checkpoints.py": ["--small"],
     "ranks.py": ["--small"],

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from rich.console import Console
 
@@ -25,6 +26,7 @@ from lexigraft.training.fit import Fitted, fit
 from lexigraft.training.loggers import csv
 from lexigraft.training.module import SupervisedModule
 from lexigraft.training.schedule import Constant, Schedule
+from lexigraft.training.training_module import TrainingModule
 
 DECAY, CLIP = 0.01, 1.0  # of the weights, and of the gradients' norm
 
@@ -65,8 +67,8 @@ def verdict(what: str, ratio: float, target: float, small: bool, at_most: bool =
     print(f"{what:22}{ratio:8.3f}x   target {'<=' if at_most else '>='} {target}x   {reached}".rstrip())
 
 
-class Clocked(SupervisedModule):
-    """Notes the seconds from an epoch's start to the end of its steps, and those of validation.
+class Timed:
+    """Notes the seconds from an epoch's start to the end of its steps, and those of validation; for a training module.
 
     The first `warm_up` batches of each epoch are no part of them.
     """
@@ -75,20 +77,24 @@ class Clocked(SupervisedModule):
     warm_up = 0
 
     def on_train_epoch_start(self) -> None:
-        super().on_train_epoch_start()
-        self._began = now()
+        super().on_train_epoch_start()  # type: ignore[misc]
+        self._timed = now()
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         if self.warm_up and batch_idx == self.warm_up:
-            self._began = now()
+            self._timed = now()
 
     def on_validation_start(self) -> None:
-        self.train_seconds += now() - self._began
-        self._began = now()
+        self.train_seconds += now() - self._timed
+        self._timed = now()
 
     def on_validation_epoch_end(self) -> None:
-        super().on_validation_epoch_end()
-        self.validation_seconds += now() - self._began
+        super().on_validation_epoch_end()  # type: ignore[misc]
+        self.validation_seconds += now() - self._timed
+
+
+class Clocked(Timed, SupervisedModule):
+    """Classification, timed."""
 
 
 class Portion:
@@ -116,7 +122,7 @@ def trained(
     folder: Path | None = None,
     **settings: Any,
 ) -> tuple[Clocked, Fitted]:
-    """The module after some epochs of `fit` as a run has it (bookkeeping, logger, stop at NaN), and what it tells.
+    """The module after some epochs of `fitted`, and what that tells.
 
     The CPU in float32, unless `settings`, which are those of `fit`, say otherwise. `folder`: where checkpoints are
     written and deleted again.
@@ -126,14 +132,25 @@ def trained(
     optimizer = partial(torch.optim.AdamW, lr=lr, fused=True)
     module = Clocked(model, {"main": task}, optimizer, schedule or Constant(), Full(), weight_decay=DECAY)
     module.warm_up = warm_up
+    return module, fitted(module, data, "accuracy", epochs, folder, **settings)
+
+
+def fitted(
+    module: TrainingModule,
+    data: pl.LightningDataModule,
+    monitor: str,
+    epochs: int = 1,
+    folder: Path | None = None,
+    **settings: Any,
+) -> Fitted:
+    """`fit` as a run has it: bookkeeping, logger, stop at NaN. `settings`, `folder`: see `trained`."""
     settings = {"accelerator": "cpu", "devices": 1, "precision": "32"} | settings
     with tempfile.TemporaryDirectory(prefix="lexigraft-bench-", dir=folder) as name:
-        fitted = fit(
+        return fit(
             module, data, checkpoints=Path(name) / "checkpoints", loggers=csv(folder=Path(name), config={}),
-            console=Console(file=io.StringIO()), epochs=epochs, monitor="accuracy", patience=None, gradient_clip=CLIP,
+            console=Console(file=io.StringIO()), epochs=epochs, monitor=monitor, patience=None, gradient_clip=CLIP,
             bar=False, **settings,
         )  # fmt: skip
-    return module, fitted
 
 
 def synthetic(draw: np.random.Generator, lengths: np.ndarray, labels: np.ndarray, rows: int) -> Encoded:

@@ -33,6 +33,7 @@ def test_every_table_comes_out():
     assert "\nlexigraft / Trainer" in of["reviews.py"]
     assert "\nlexigraft / plain loop" in of["titles.py"]
     assert "\nlexigraft / bare loop" in of["overhead.py"]
+    assert "\nlexigraft / bare loop" in of["pretraining.py"]
     assert "\nratio " in of["planning.py"]
     assert "table with the index" in of["reading.py"]
     assert "1 kills of a run with 1 rank(s)" in of["faults.py"]

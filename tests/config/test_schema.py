@@ -19,6 +19,7 @@ TRAINER = {
     "epochs": 5,
     "batch_size": 64,
     "batch_tokens": None,
+    "sorted_batches": 50,
     "eval_batch_size": 256,
     "max_tokens": 128,
     "monitor": "accuracy",

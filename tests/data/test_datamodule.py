@@ -49,6 +49,13 @@ def trainer(epochs: int) -> pl.Trainer:
     )
 
 
+def test_batches_that_are_sorted_alone_have_texts_of_every_length() -> None:
+    def spread(data: TextDataModule) -> int:
+        return sum(int(batch["mask"].sum(1).max() - batch["mask"].sum(1).min()) for batch in data.train_dataloader())
+
+    assert spread(module(sorted_batches=1)) > 2 * spread(module())
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_lightning_sees_each_epoch_s_own_order_and_every_text() -> None:
     data, watch = module(), Watch()

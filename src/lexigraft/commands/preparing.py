@@ -134,6 +134,7 @@ def prepare(cfg: DictConfig, console: Console, clock: Clock) -> Prepared:
         {name: part.texts for name, part in parts.items()},
         batch_size=cfg.trainer.batch_size,
         batch_tokens=cfg.trainer.batch_tokens,
+        sorted_batches=cfg.trainer.sorted_batches,
         eval_batch_size=cfg.trainer.eval_batch_size,
         seed=cfg.seed,
         workers=cfg.trainer.workers,

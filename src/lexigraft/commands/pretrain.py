@@ -68,6 +68,7 @@ class Pretraining(running.Training):
             prepared.splits,
             batch_size=trainer.batch_size,
             batch_tokens=trainer.batch_tokens,
+            sorted_batches=trainer.sorted_batches,
             eval_batch_size=trainer.eval_batch_size,
             seed=cfg.seed,
             workers=trainer.workers,

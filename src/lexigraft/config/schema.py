@@ -69,6 +69,7 @@ class Loop(Closed):
     epochs: Count
     batch_size: Count
     batch_tokens: Count | None
+    sorted_batches: Count
     eval_batch_size: Count
     max_tokens: Annotated[int, Field(strict=True, ge=2)]
     monitor: Text | None

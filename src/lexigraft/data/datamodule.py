@@ -16,8 +16,8 @@ class TextDataModule(pl.LightningDataModule):
 
     Training batches come from `batches`, a `BucketedBatches` or, of several tasks, a `MixedBatches`, which a resumed
     run positions with `at`; `temperature` is the latter's. `batch_tokens` bounds the cells of a batch, padding
-    included, in training and evaluation; `shown` names the texts of a task that an epoch has (see there). No loader
-    draws from the global random stream.
+    included, in training and evaluation; the texts of so many `sorted_batches` are sorted by length together; `shown`
+    names the texts of a task that an epoch has (see there). No loader draws from the global random stream.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class TextDataModule(pl.LightningDataModule):
         workers: int = 0,
         temperature: float = 1.0,
         batch_tokens: int | None = None,
+        sorted_batches: int = 50,
         shown: Mapping[str, Callable[[int], np.ndarray]] | None = None,
     ) -> None:
         super().__init__()
@@ -38,7 +39,12 @@ class TextDataModule(pl.LightningDataModule):
         train = {name: splits["train"] for name, splits in tasks.items()}
         each = {
             name: BucketedBatches(
-                of.encoded.lengths(), batch_size, seed, tokens=batch_tokens, shown=(shown or {}).get(name)
+                of.encoded.lengths(),
+                batch_size,
+                seed,
+                pool=sorted_batches,
+                tokens=batch_tokens,
+                shown=(shown or {}).get(name),
             )
             for name, of in train.items()
         }

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-from pytorch_lightning.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
+from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -91,7 +91,7 @@ def require_splittable(modules: Iterable[nn.Module]) -> None:
 
 def require_whole_model(strategy: Any) -> None:
     """`ValueError` where processes hold parts of one model and wait for one another in each pass."""
-    if isinstance(strategy, FSDPStrategy | ModelParallelStrategy | DeepSpeedStrategy):
+    if isinstance(strategy, ModelParallelStrategy):
         raise ValueError(
             "trainer.micro_batch is not for processes that share one model (hardware.strategy=fsdp): use "
             "trainer.micro_batch=null, with a lower trainer.batch_size and a higher trainer.accumulate"

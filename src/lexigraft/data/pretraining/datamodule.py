@@ -74,6 +74,7 @@ class PretrainingData(pl.LightningDataModule):
         seed: int,
         workers: int = 0,
         batch_tokens: int | None = None,
+        sorted_batches: int = 50,
         rank: int = 0,
         ranks: int = 1,
     ) -> None:
@@ -82,7 +83,9 @@ class PretrainingData(pl.LightningDataModule):
         self.splits, self.eval_batch_size, self.workers = splits, eval_batch_size, workers
         self.batch_tokens = batch_tokens
         self.rank, self.ranks = rank, ranks
-        self.batches = BucketedBatches(splits.train.lengths(), batch_size, seed, tokens=batch_tokens)
+        self.batches = BucketedBatches(
+            splits.train.lengths(), batch_size, seed, pool=sorted_batches, tokens=batch_tokens
+        )
 
     @property
     def tokens_per_byte(self) -> float:
