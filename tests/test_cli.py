@@ -134,7 +134,7 @@ def test_help_of_the_other_commands(lexigraft, name):
         (["trian"], "error: unknown command 'trian'; did you mean 'train'?\n"),
         (
             ["xyz"],
-            "error: unknown command 'xyz'; the commands are train, find-lr, transplant, evaluate, predict, study, ",
+            "error: unknown command 'xyz'; the commands are train, find-lr, pretrain, transplant, evaluate, predict, ",
         ),
         (["train", "seeed=1"], "error: unknown key 'seeed' in the command line; did you mean 'seed'?\n"),
         (["train", "--cnf"], "error: unknown flag '--cnf'; did you mean '--cfg'?\n"),

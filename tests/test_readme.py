@@ -65,8 +65,8 @@ def test_both_languages_show_the_same_commands():
 
 @pytest.mark.parametrize(
     "line",
-    lines_of("train", "transplant", "find-lr")
-    + [line for line in DOCS if line.split()[1] in ("train", "transplant", "find-lr")],
+    lines_of("train", "pretrain", "transplant", "find-lr")
+    + [line for line in DOCS if line.split()[1] in ("train", "pretrain", "transplant", "find-lr")],
 )
 def test_training_and_transplanting_lines_pass_the_preflight(line, monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)  # some lines are for a machine with GPUs

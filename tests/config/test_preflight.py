@@ -1,3 +1,5 @@
+from dataclasses import fields
+
 import pytest
 from omegaconf import OmegaConf
 from omegaconf.errors import ReadonlyConfigError
@@ -14,6 +16,7 @@ TARGET = f"{__name__}.made"
 def made(size: int = 1, **rest: object) -> None: ...
 
 
+KEYS = {field.name for field in fields(TrainConfig)}
 WRITING = {"write": "auto", "shard_gb": 5, "pad_to_multiple_of": 1}
 
 
@@ -28,8 +31,8 @@ def train_config(**changes):
     dropouts = dict.fromkeys(("embedding_dropout", "variational_dropout", "word_dropout", "head_dropout"), 0.1)
     model = {"encoder": node, "pooling": node, **dropouts}
     return OmegaConf.create(
-        {group: dict(node) for group in module.GROUPS}
-        | {several: {} for several in (*module.SEVERAL, "auxiliary")}
+        {group: dict(node) for group in module.GROUPS if group in KEYS}
+        | {several: {} for several in (*module.SEVERAL, "auxiliary") if several in KEYS}
         | {"leakage_similarity": None}
         | {"model": model, "hardware": HARDWARE, "trainer": TRAINER}
         | {"experiment": "x", "output_root": "outputs", "seed": 0, "test": True, "rerun": False}

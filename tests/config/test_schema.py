@@ -204,17 +204,6 @@ def test_fp16_on_a_cpu_is_refused():
     assert problem.endswith("use bf16-mixed or 32")
 
 
-def test_a_search_for_texts_that_fit_is_not_for_batches_of_tokens():
-    def problems(**changes):
-        found = problems_of(TrainConfig, {"trainer": TRAINER | changes})
-        return [problem for problem in found if problem.startswith("trainer.")]
-
-    [problem] = problems(micro_batch="auto", batch_tokens=4096)
-    assert problem.startswith("trainer.micro_batch=auto in x.yaml counts texts, and is not for batches that")
-    assert problem.endswith("or lower batch_tokens and raise trainer.accumulate")
-    assert problems(micro_batch=4, batch_tokens=4096) == problems(micro_batch="auto") == []
-
-
 def test_missing_values_are_named_wherever_they_stand():
     values = {"data": {"train": "???", "splits": [{"name": "???"}]}, "seed": 0}
     assert missing_values(values, where) == [

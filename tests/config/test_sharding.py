@@ -2,7 +2,7 @@
 
 import pytest
 
-from lexigraft.config.hardware import hardware_problems
+from lexigraft.config.sharding import sharding_problems
 from tests.config.test_schema import HARDWARE
 
 FSDP = HARDWARE | {"accelerator": "cpu", "devices": 2, "strategy": "fsdp"}
@@ -12,7 +12,7 @@ ADAMW = {"_target_": "torch.optim.AdamW"}
 
 def problems(hardware=None, trainer=None, **groups):
     options = {"optimizer": ADAMW, "averaging": {"_target_": "lexigraft.training.averaging.none"}} | groups
-    return hardware_problems({"hardware": FSDP | (hardware or {}), "trainer": TRAINER | (trainer or {}), **options}, {})
+    return sharding_problems({"hardware": FSDP | (hardware or {}), "trainer": TRAINER | (trainer or {}), **options})
 
 
 @pytest.mark.parametrize("optimizer", ["torch.optim.SGD", "torch.optim.Adam", "lexigraft.training.optimizers.lion"])

@@ -183,6 +183,14 @@ def test_where_interpolations_lead(text, leads):
     assert references(text, ("top", "key")) == leads
 
 
+def test_what_does_not_go_together_is_told_though_each_part_is_known(composer):
+    sharded, muon = ["hardware=ddp_cpu", "hardware.strategy=fsdp"], ["hardware=ddp_cpu", "optimizer=muon"]
+    composer(sharded)
+    composer(muon)
+    with pytest.raises(ConfigError, match=r"is not with hardware.strategy=fsdp"):
+        composer([*sharded, "optimizer=muon"])
+
+
 def test_what_is_looked_at_together_is_known(composer):
     """The quick way would miss a rule of the schema, or a check of hardware, over keys that `TOGETHER` lacks."""
     values, asked = composed("train", ["hardware.accelerator=cpu"]), set()

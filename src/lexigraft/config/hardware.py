@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 
 from lexigraft.config.schema import Node
-from lexigraft.config.sharding import sharding_problems
 from lexigraft.process_group import Place
 
 # What an NVIDIA GPU must be at least, by its compute capability, to have a precision in hardware.
@@ -27,7 +26,7 @@ def hardware_problems(values: Node, environ: Mapping[str, str] = os.environ) -> 
     hardware = with_counts(values, environ)["hardware"]
     problems = [_other_processes(hardware, place, environ), _too_few(hardware, place, environ)]
     if not any(problems):
-        problems = [_precision(hardware), _compiler(hardware), *sharding_problems({**values, "hardware": hardware})]
+        problems = [_precision(hardware), _compiler(hardware)]
     return [told for told in problems if told]
 
 

@@ -6,6 +6,7 @@ from typing import Any, cast
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lexigraft.config.across import across_problems
 from lexigraft.config.errors import ConfigError, did_you_mean, nearest_key
 from lexigraft.config.hardware import hardware_problems, with_counts
 from lexigraft.config.schema import (
@@ -57,7 +58,9 @@ def preflight(cfg: DictConfig, schema: type, where: Where = somewhere) -> DictCo
     _report(_without_target(values, schema, where))
     _report(target_problems(values, where))
     _report(hardware_problems(values))
-    return frozen(with_counts(values))
+    values = with_counts(values)
+    _report(across_problems(values, where))
+    return frozen(values)
 
 
 def frozen(values: Mapping[str, Any]) -> DictConfig:

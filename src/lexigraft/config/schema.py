@@ -298,17 +298,10 @@ def shown_value(value: Any) -> str:
 
 def _contradictions(values: Node, where: Where) -> list[str]:
     """Values that are right one by one but not together."""
-    problems = []
-    hardware, trainer = (values[key] if isinstance(values.get(key), dict) else {} for key in ("hardware", "trainer"))
-    if hardware.get("accelerator") == "cpu" and hardware.get("precision") == "16-mixed":
-        problems.append(
+    hardware = values.get("hardware")
+    if isinstance(hardware, dict) and hardware.get("accelerator") == "cpu" and hardware.get("precision") == "16-mixed":
+        return [
             f"hardware.precision=16-mixed in {where(('hardware', 'precision'))} is not for a CPU, "
             "where fp16 is slow and gives NaN: use bf16-mixed or 32"
-        )
-    if trainer.get("micro_batch") == "auto" and trainer.get("batch_tokens") is not None:
-        problems.append(
-            f"trainer.micro_batch=auto in {where(('trainer', 'micro_batch'))} counts texts, and is not for batches "
-            f"that trainer.batch_tokens={trainer['batch_tokens']} bounds by their tokens: leave one of them null, or "
-            "lower batch_tokens and raise trainer.accumulate"
-        )
-    return problems
+        ]
+    return []

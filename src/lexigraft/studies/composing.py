@@ -13,10 +13,11 @@ from typing import Any
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 
+from lexigraft.config.across import across_problems
 from lexigraft.config.compose import COMPOSITION_ERRORS, jobs
 from lexigraft.config.errors import ConfigError
 from lexigraft.config.origin import Origin
-from lexigraft.config.preflight import SCHEMAS, preflight, without_hydra
+from lexigraft.config.preflight import SCHEMAS, preflight, somewhere, without_hydra
 from lexigraft.config.schema import KeyPath, Node
 from lexigraft.studies.parts import Base, Part, Path, Word, options_are_independent, read
 
@@ -62,7 +63,8 @@ class Composer:
             return composed(self._name, words)
         if not self._problems(parts, rest):
             if all(map(self._is_checked, self._units(parts, rest))):
-                return self._put_together(parts, rest)
+                whole = self._put_together(parts, rest)
+                return composed(self._name, words) if across_problems(whole, somewhere) else whole
             if self._check_whole(base, parts, rest):
                 return self._put_together(parts, rest)
         faultless = self._faultless

@@ -79,7 +79,7 @@ class FittingMicroBatch(Callback):
         batch = trainer.strategy.batch_to_device(self._longest(size))
         for _ in range(2):
             with trainer.precision_plugin.forward_context():
-                loss: Tensor = module.loss_of(batch)  # type: ignore[operator]  # a SupervisedModule has it
+                loss: Tensor = module.loss_of(batch)  # type: ignore[operator]  # a TrainingModule has it
             loss.backward()
             for optimizer in trainer.optimizers:
                 optimizer.step()

@@ -25,12 +25,12 @@ from lexigraft.training.checkpoint_files import CheckpointFiles
 from lexigraft.training.checkpoints import Checkpoints, take_best
 from lexigraft.training.distributed.strategies import strategy_of
 from lexigraft.training.hardware import LIGHTNING, Compile, chosen_precision, compile_in_place
-from lexigraft.training.module import SupervisedModule
 from lexigraft.training.observing.bar import Bar
 from lexigraft.training.observing.watch import Watch
 from lexigraft.training.preemption import Preempted, Preemption
 from lexigraft.training.pruning import Pruning
 from lexigraft.training.recomputing import recomputing
+from lexigraft.training.training_module import TrainingModule
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Fitted:
 
 
 def fit(
-    module: SupervisedModule,
+    module: TrainingModule,
     batches: pl.LightningDataModule,
     *,
     checkpoints: Path,

@@ -33,7 +33,7 @@ METHODS = ("embed", "features", "outputs")  # of a `Classifier`, which a trainin
 
 
 class Sharded(ModelParallelStrategy):
-    """Cuts the weights of a `SupervisedModule` among `ranks` processes when training begins, on GPUs and on CPUs.
+    """Cuts the weights of a `TrainingModule` among `ranks` processes when training begins, on GPUs and on CPUs.
 
     `cpu_offload` keeps the pieces in the machine's memory and brings them to the GPU when they are computed with. A
     checkpoint goes to the `CheckpointFiles` among the trainer's plugins: each rank writes its piece of weights and
