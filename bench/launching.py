@@ -118,7 +118,7 @@ def overhead(folder: Path, cells: int, epochs: int) -> None:
 
     line = [*task(folder), f"trainer.epochs={epochs}", f"output_root={folder / 'one_at_a_time'}"]
     with loader():
-        compose = Composer()
+        compose = Composer("train")
         jobs = [Job(f"seed {seed}", compose([*line, f"seed={seed}"])) for seed in range(cells + 1)]
     beside = []
     with Pool(1) as pool:

@@ -57,6 +57,15 @@ def test_the_run_folder_tells_of_the_run(bert):
     assert not (bert / "checkpoints" / "last.ckpt").exists()
 
 
+def test_it_is_shown_and_reproduced(bert, capsys):
+    assert call("show", str(bert)) == 0
+    shown = capsys.readouterr().out
+    assert "bits per byte" in shown
+    assert "of them trained" in shown
+    assert call("reproduce", str(bert)) == 0
+    assert "different" not in capsys.readouterr().out
+
+
 def test_transformers_loads_the_checkpoint(bert):
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 

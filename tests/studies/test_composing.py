@@ -53,7 +53,7 @@ def composer(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LEXIGRAFT_CONF", str(folder))
         with loader():
-            yield Composer()
+            yield Composer("train")
 
 
 def outcome(compose, words):

@@ -17,6 +17,7 @@ from lexigraft.evaluation.tables import (
     class_table,
     coverage_table,
     findings,
+    measures_table,
     neighbours_table,
     norms_table,
     notes_text,
@@ -91,16 +92,26 @@ def show_run(console: Console, folder: Path) -> None:
         raise ConfigError(f"'{folder}' is not a run folder: it has no provenance.json")
     console.print(f"[bold]{folder}[/bold]")
     if result:
-        console.print(result_table(result))
-        split = list(result["metrics"])[-1]
-        console.print(f"classes of {split}")
-        console.print(class_table(result["metrics"][split]))
+        _show_metrics(console, result["metrics"])
     if coverage:
         console.print(coverage_table(coverage))
     for name, value in [*_facts(provenance), *_costs(result)]:
         console.print(f"{name:<12}{value}", markup=False)
     if not result and (folder / "checkpoints").is_dir():
         console.print("unfinished: the run ended before it wrote result.json")
+
+
+def _show_metrics(console: Console, metrics: dict[str, Any]) -> None:
+    """Those of each split; of a classifier also the last split's, by class. A pruned run has none."""
+    if not metrics:
+        return
+    if not all("count" in of for of in metrics.values()):
+        console.print(measures_table(metrics))
+        return
+    console.print(result_table({"metrics": metrics}))
+    split = list(metrics)[-1]
+    console.print(f"classes of {split}")
+    console.print(class_table(metrics[split]))
 
 
 def show_transplant(console: Console, words: Sequence[str]) -> None:
@@ -172,9 +183,11 @@ def _costs(result: dict[str, Any]) -> list[tuple[str, str]]:
         return []
     counts, seconds = result["counts"], dict(result["seconds"])
     total = seconds.pop("total")
+    trained = counts.get("trainable_parameters")  # static vectors are not told of
+    parameters = [] if trained is None else [("parameters", f"{counts['parameters']:,}, {trained:,} of them trained")]
     return [
         ("texts", ", ".join(f"{split} {n:,}" for split, n in counts["texts"].items())),
-        ("parameters", f"{counts['parameters']:,}, {counts['trainable_parameters']:,} of them trained"),
+        *parameters,
         ("device", f"{result['device']}, {result['precision']}"),
         ("seconds", f"{total:.1f}: " + ", ".join(f"{name} {s:.1f}" for name, s in seconds.items())),
     ]

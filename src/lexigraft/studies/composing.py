@@ -39,7 +39,7 @@ class Composer:
     The configs that it returns share values, which must not be changed.
     """
 
-    def __init__(self, config_name: str = "train") -> None:
+    def __init__(self, config_name: str) -> None:
         self._name, self._schema = config_name, SCHEMAS[config_name]
         self._loader = GlobalHydra.instance().config_loader()
         self._order = [field.name for field in fields(self._schema)]

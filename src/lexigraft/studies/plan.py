@@ -21,7 +21,7 @@ def plan(study: Study, overrides: Sequence[str] = ()) -> list[Cell]:
     named = [word("experiment", study.name)] if study.name else []
     cells, problems = [], dict[str, list[Labels]]()
     with loader():
-        values_of = Composer()
+        values_of = Composer(study.command)
         for labels, words in cells_of(study, overrides):
             line = (*named, *words)
             try:

@@ -68,6 +68,7 @@ class Study(Closed):
     """experiments/<name>/study.yaml."""
 
     axes: dict[Text, Axis]
+    command: Literal["train", "pretrain"] = "train"
     base: list[Override] = field(default_factory=list)
     skip: list[Condition] = field(default_factory=list)
     repeats: list[Text] = field(default_factory=lambda: ["seed", "data.fold"])

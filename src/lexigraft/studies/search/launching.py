@@ -26,7 +26,7 @@ def run_study(
     """
     groups = searches(study, cells)
     with loader():
-        compose = Composer()
+        compose = Composer(study.command)
         found = _searched([search for search, _ in groups], compose, launch, console)
         chosen = [cell for of, (_, group) in zip(found, groups) for cell in chosen_cells(of, group, compose)]
     for of, (_, group) in zip(found, groups):
@@ -45,7 +45,7 @@ def chosen(study: Study, cells: Sequence[Cell]) -> list[Cell]:
     """The cells that the searches chose, of those groups whose search is done."""
     found = []
     with loader():
-        compose = Composer()
+        compose = Composer(study.command)
         for search, group in searches(study, cells):
             of = read(search, compose)
             if of is not None and is_done(of):

@@ -60,6 +60,9 @@ def monitor_of(values: Mapping[str, Any]) -> str:
     chosen: str | None = values["trainer"]["monitor"]
     if chosen is not None:
         return chosen
+    if "objective" in values:
+        of_objective: str = build.objective(OmegaConf.create(dict(values["objective"]))).monitors[0]
+        return of_objective
     # Of tags it depends on the data which one it is; all of them are better when higher.
     found = build.monitors(OmegaConf.create(dict(values["task"])))
     return found[0] if found else "metric"

@@ -167,7 +167,13 @@ def _with_advice(problem: str, space: Space, params: Mapping[str, Any]) -> str:
 
 def _values(search: Search, compose: Compose) -> Compose:
     """The config of a trial, of the words that set its values."""
-    return lambda words: compose((*search.words, *search.space.fixed, *words, VALIDATION_ONLY))
+
+    def values(words: Sequence[str]) -> Mapping[str, Any]:
+        line = (*search.words, *search.space.fixed, *words)
+        # A pretraining has no test split.
+        return compose((*line, VALIDATION_ONLY) if "test" in compose(line) else line)
+
+    return values
 
 
 def _over(search: Search, base: Mapping[str, Any]) -> dict[str, Any]:

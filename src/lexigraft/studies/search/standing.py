@@ -18,7 +18,7 @@ from lexigraft.studies.study import Study
 def standing_text(study: Study, cells: Sequence[Cell], jobs: int) -> RenderableType:
     """For the terminal: a line for each search, with its best trial so far, and the time left with so many jobs."""
     with loader():
-        compose = Composer()
+        compose = Composer(study.command)
         found = [(search, read(search, compose)) for search, _ in searches(study, cells)]
     lines = [Text(_line(search, of)) for search, of in found]
     if any(of is None or not is_done(of) for _, of in found):

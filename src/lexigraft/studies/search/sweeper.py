@@ -52,8 +52,8 @@ def sweep(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> list[dict[str, 
     """
     task, config = sweeper.task, sweeper.config
     assert config is not None
-    if not isinstance(task, Task) or task.command != "train":
-        raise ConfigError("hydra/sweeper=optuna searches with lexigraft train alone: leave it out here")
+    if not isinstance(task, Task) or task.command not in ("train", "pretrain"):
+        raise ConfigError("hydra/sweeper=optuna searches with lexigraft train and pretrain alone: leave it out here")
     if config.hydra.launcher._target_ != POOL_LAUNCHER:
         chosen = config.hydra.runtime.choices["hydra/launcher"]
         raise ConfigError(
@@ -95,7 +95,7 @@ def sweep(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> list[dict[str, 
     with task.outside():
         found = searched(search, made_pool(task, config.hydra.launcher, _Lines()), compose, told=_copied)
     write_report(found, folder)
-    print(_summary(found, folder))
+    print(_summary(task.command, found, folder))
     return [dict(trial) for trial in found.best]
 
 
@@ -153,10 +153,10 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr)
 
 
-def _summary(found: Found, folder: Path) -> str:
+def _summary(command: str, found: Found, folder: Path) -> str:
     """The best trial, or the front, and the line that trains it with several seeds."""
     words = [word for word in found.search.words if not word.lstrip("+").startswith(("seed=", "test="))]
-    line = shlex.join(["lexigraft", "train", "-m", *words, *found.words, SEEDS])
+    line = shlex.join(["lexigraft", command, "-m", *words, *found.words, SEEDS])
     title, which = "best trial", "it"
     if len(found.objectives) > 1:
         title, which = "best trials, of which none beats another in every objective", "the first of them"
