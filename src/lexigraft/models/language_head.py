@@ -41,21 +41,10 @@ class LanguageHead(nn.Module):
             spread = getattr(model.config, "initializer_range", 0.02)
             self.rows = nn.Parameter(torch.randn(size, decoder.in_features) * spread)
         self.dim: int = decoder.in_features
-        self.decoder_name = name
 
     def forward(self, states: Tensor, rows: Tensor) -> Tensor:
         """`[N, W]` and the embedding's rows `[V, D]` -> logits `[N, V]`."""
         return F.linear(self.parts(states), rows if self.rows is None else self.rows, self.bias)
-
-    def load_parts(self, weights: Mapping[str, Tensor]) -> None:
-        """Copy the source's weights of `parts`, by their names in the checkpoint."""
-        self.parts.load_state_dict(weights)
-
-
-def part_names(config: Mapping[str, Any], *, causal: bool) -> tuple[str, ...]:
-    """How a checkpoint names the weights of a head below its decoder."""
-    model = _smallest(config, causal)
-    return tuple(_parts(model, *_decoder(model)).state_dict())
 
 
 def model_class(causal: bool) -> Any:
