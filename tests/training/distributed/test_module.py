@@ -1,13 +1,17 @@
 """`SupervisedModule` itself in two ranks: the steps, the curves and the dev metrics of one process."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 from pytorch_lightning.callbacks import Callback
+from rich.console import Console
 
 from lexigraft.process_group import rank, world_size
+from lexigraft.training.callbacks import EpochLines
 from lexigraft.training.distributed.gathering import mean_over_ranks
 from lexigraft.training.distributed.shares import SharedData
 from lexigraft.training.distributed.strategies import strategy_of
@@ -56,3 +60,21 @@ def test_two_ranks_tell_the_losses_and_metrics_of_one_process(ranks):
         for own, expected in zip(of_dev, dev):
             assert own == pytest.approx(expected, abs=2e-6)
     assert ranks[0] == ranks[1]
+
+
+def resumed_losses():
+    """What an epoch's lines know of its losses when a run goes on from what rank 0 has saved."""
+    dist.init_process_group("gloo", rank=rank(), world_size=world_size())
+    lines, trainer = EpochLines(Console(quiet=True)), SimpleNamespace(accumulate_grad_batches=1)
+    for loss in (1.0, 2.0):
+        lines.on_train_batch_end(trainer, None, {"loss": torch.tensor(loss + 10 * rank())}, None, 0)
+    saved = [lines.state_dict()]
+    dist.broadcast_object_list(saved)
+    again = EpochLines(Console(quiet=True))
+    again.load_state_dict(saved[0])
+    again.on_train_batch_end(trainer, None, {"loss": torch.tensor(3.0 + 10 * rank())}, None, 0)
+    return again.state_dict()["losses"].tolist()
+
+
+def test_the_losses_of_a_resumed_epoch_are_those_of_all_ranks():
+    assert together(resumed_losses) == [[6.0, 7.0, 8.0], [6.0, 7.0, 8.0]]
