@@ -146,6 +146,19 @@ def schedule(cfg: DictConfig) -> Any:
     return instantiate(cfg)
 
 
+def recipe(cfg: DictConfig) -> dict[str, Any]:
+    """How the weights of any run move: arguments of a `TrainingModule`."""
+    micro_batch = cfg.trainer.micro_batch
+    return {
+        "optimizer": optimizer(cfg.optimizer),
+        "schedule": schedule(cfg.scheduler),
+        "finetune": finetuning(cfg.finetune),
+        "weight_decay": cfg.optimizer.get("weight_decay", 0.0),
+        "decay_embeddings": cfg.trainer.decay_embeddings,
+        "micro_batch": None if micro_batch == "auto" else micro_batch,  # then it is found at the start
+    }
+
+
 def loggers(cfg: DictConfig, run: RunFolder, config: DictConfig) -> Any:
     """The loggers of `conf/logger/`, writing into the run folder."""
     return instantiate(cfg)(folder=run.path, config=OmegaConf.to_container(config))

@@ -14,8 +14,7 @@ from torch import Tensor
 
 from lexigraft import build
 from lexigraft.commands.choosing import transplant_of
-from lexigraft.commands.running import Clock
-from lexigraft.config.errors import did_you_mean, nearest
+from lexigraft.commands.running import Clock, require_metric
 from lexigraft.data.augment.augmentation import augmented
 from lexigraft.data.augment.further import with_further_texts
 from lexigraft.data.balance import shown_text
@@ -215,24 +214,14 @@ def _recipe(cfg: DictConfig) -> dict[str, Any]:
     regularisers, micro_batch = list(build.several(cfg.regularise).values()), cfg.trainer.micro_batch
     if micro_batch is not None:
         require_splittable(regularisers)
-    return {
-        "optimizer": build.optimizer(cfg.optimizer),
-        "schedule": build.schedule(cfg.scheduler),
-        "finetune": build.finetuning(cfg.finetune),
-        "regularisers": regularisers,
-        "weight_decay": cfg.optimizer.get("weight_decay", 0.0),
-        "decay_embeddings": cfg.trainer.decay_embeddings,
-        "micro_batch": None if micro_batch == "auto" else micro_batch,
-    }
+    return {**build.recipe(cfg), "regularisers": regularisers}
 
 
 def _refuse_unknown(cfg: DictConfig, schedule: Any, known: Sequence[str]) -> None:
     """`ValueError` for a metric that picks the best epoch, or that the schedule watches, and the task does not have."""
     watched = {"trainer.monitor": cfg.trainer.monitor, "scheduler.monitor": getattr(schedule, "monitor", None)}
     for key, name in watched.items():
-        if name is not None and name not in known:
-            meant = did_you_mean(*nearest(name, known)) or f"; choose {', '.join(known)}"
-            raise ValueError(f"{key}={name} is no metric of this task{meant}")
+        require_metric(key, name, known, of="task")
 
 
 def _monitor(chosen: str | None, task: Task, data: TextData) -> str:

@@ -8,8 +8,7 @@ from omegaconf import DictConfig
 from rich.console import Console
 
 from lexigraft import build
-from lexigraft.commands.running import Clock
-from lexigraft.config.errors import did_you_mean, nearest
+from lexigraft.commands.running import Clock, require_metric
 from lexigraft.data.pretraining.corpus import Corpus, cleaned, held_out, joined
 from lexigraft.data.pretraining.datamodule import PretrainingSplits, pretraining_splits
 from lexigraft.evaluation.tables import corpus_text, source_text, warning_text
@@ -53,19 +52,12 @@ def prepare(cfg: DictConfig, console: Console, clock: Clock) -> PreparedText:
         accelerator=hardware.accelerator,
         deterministic=hardware.deterministic,
     )
-    recipe = {
-        "optimizer": build.optimizer(cfg.optimizer),
-        "schedule": build.schedule(cfg.scheduler),
-        "finetune": build.finetuning(cfg.finetune),
-        "weight_decay": cfg.optimizer.get("weight_decay", 0.0),
-        "decay_embeddings": trainer.decay_embeddings,
-        "micro_batch": trainer.micro_batch,
-    }
-    if cfg.export.part == "generator" and not hasattr(build.objective(cfg.objective), "generator"):
+    recipe, objective = build.recipe(cfg), build.objective(cfg.objective)
+    if cfg.export.part == "generator" and not hasattr(objective, "generator"):
         raise ValueError(
             "export.part=generator is what objective=replaced trains beside its model: leave it out, or choose that"
         )
-    objective, backbone = build.objective(cfg.objective), build.backbone(cfg.backbone)
+    backbone = build.backbone(cfg.backbone)
     monitor = _monitor(trainer.monitor, objective.monitors)
     if slow := slow_precision(hardware.precision, hardware.accelerator):
         console.print(warning_text(slow))
@@ -130,7 +122,5 @@ def read_corpus(cfg: DictConfig, console: Console) -> Corpus:
 
 
 def _monitor(chosen: str | None, known: tuple[str, ...]) -> str:
-    if chosen is not None and chosen not in known:
-        meant = did_you_mean(*nearest(chosen, known)) or f"; choose {', '.join(known)}"
-        raise ValueError(f"trainer.monitor={chosen} is no metric of this objective{meant}")
+    require_metric("trainer.monitor", chosen, known, of="objective")
     return chosen or known[0]

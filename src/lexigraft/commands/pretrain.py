@@ -1,6 +1,5 @@
 """`lexigraft pretrain`: a language model from text, or static vectors, as a source for further runs."""
 
-import shutil
 from typing import Any
 
 import pytorch_lightning as pl
@@ -16,7 +15,7 @@ from lexigraft.process_group import rank, world_size
 from lexigraft.runs.fingerprint import fingerprint
 from lexigraft.runs.folder import RunFolder, write_json
 from lexigraft.runs.manifest import manifest
-from lexigraft.surgery.folder import new_folder
+from lexigraft.surgery.folder import renewed_folder
 from lexigraft.training.fit import Fitted
 from lexigraft.training.pretraining.export import write_pretrained
 
@@ -49,11 +48,7 @@ class Pretraining(running.Training):
         corpus, rows = prepared.corpus, prepared.transplanted.matrix
         return manifest(
             seed=cfg.seed,
-            data={
-                "name": corpus.name,
-                "sha256": corpus.fingerprints(),
-                "report": corpus.report,
-            },
+            data=corpus.record(),
             source=rows.origin if prepared.report is None else prepared.report.source.origin,
             target={
                 "tokens": len(rows.vocabulary),
@@ -81,8 +76,7 @@ class Pretraining(running.Training):
     ) -> dict[str, Any]:
         prepared.module.finish()
         if not fitted.pruned:
-            shutil.rmtree(folder.pretrained, ignore_errors=True)  # of an attempt that ended before its result was there
-            with new_folder(folder.pretrained) as into:
+            with renewed_folder(folder.pretrained) as into:
                 notes = write_pretrained(prepared.model, prepared.tokenizer, into, **cfg.export)
             for note in notes:
                 console.print(warning_text(note))

@@ -3,7 +3,7 @@
 import os
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -14,6 +14,7 @@ from pytorch_lightning.loggers import Logger
 from rich.console import Console
 
 from lexigraft import build
+from lexigraft.config.errors import did_you_mean, nearest
 from lexigraft.evaluation.plots import plot_curve
 from lexigraft.evaluation.tables import warning_text
 from lexigraft.process_group import in_group, leave_group, rank, world_size
@@ -94,6 +95,16 @@ def run(cfg: DictConfig, training: Training) -> float | None:
     folder = RunFolder.of(OmegaConf.to_container(cfg))  # type: ignore[arg-type]  # its keys are names
     if not _leads(cfg):
         return None if folder.finished_result() and not cfg.rerun else _trained(cfg, training)
+    return in_folder(cfg, folder, lambda _: _trained(cfg, training), training.tell)
+
+
+def in_folder(
+    cfg: DictConfig,
+    folder: RunFolder,
+    make: Callable[[Console], Any],
+    tell: Callable[[dict[str, Any], RunFolder, Console], None],
+) -> float | None:
+    """Hold the folder, let `make` leave a result in it unless there is one, and `tell` of that; the best dev value."""
     console = Console(soft_wrap=True, highlight=False)
     with claimed(folder.path):
         if cfg.rerun:
@@ -101,13 +112,13 @@ def run(cfg: DictConfig, training: Training) -> float | None:
         result = folder.finished_result()
         if result is None:
             _throw_away_other_code(folder, console)
-            _trained(cfg, training)
+            make(console)
             result = read_json(folder.result)
         else:
             console.print("This run is finished already; rerun=true does it again.", markup=False)
             if told := _other_code(folder):
                 console.print(warning_text(f"it was made by other code: {told}"))
-    training.tell(result, folder, console)
+    tell(result, folder, console)
     console.print(f"run folder  {folder.path}", markup=False)
     value: float | None = result["best"]["value"]
     return value
@@ -141,6 +152,13 @@ def run_as_rank(cfg: DictConfig, training: Training) -> float | None:
         _finish(cfg, folder, fitted, prepared.monitor, {**own, "seconds": clock.seconds, "memory": memory}, loggers)
     value: float | None = fitted.best["value"]
     return value
+
+
+def require_metric(key: str, name: str | None, known: Sequence[str], of: str) -> None:
+    """`ValueError` where the value of a key is none of the metrics that are known of a task, or whatever `of` says."""
+    if name is not None and name not in known:
+        meant = did_you_mean(*nearest(name, known)) or f"; choose {', '.join(known)}"
+        raise ValueError(f"{key}={name} is no metric of this {of}{meant}")
 
 
 def _leads(cfg: DictConfig) -> bool:

@@ -1,6 +1,5 @@
 """`lexigraft pretrain objective=skipgram`, cbow or fasttext: static vectors, which need no network to be trained."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +8,14 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TimeRemainingColumn
 
 from lexigraft import build
+from lexigraft.commands import running
 from lexigraft.commands.preparing_corpus import read_corpus
 from lexigraft.commands.running import Clock
 from lexigraft.embeddings.trained import StaticVectors, save_vectors
 from lexigraft.evaluation.tables import measures_table
 from lexigraft.runs.folder import RunFolder, require_writable, write_json
 from lexigraft.runs.manifest import manifest
-from lexigraft.runs.state import claimed
-from lexigraft.surgery.folder import new_folder
+from lexigraft.surgery.folder import renewed_folder
 
 
 def asked_for(cfg: DictConfig) -> bool:
@@ -28,23 +27,15 @@ def run(cfg: DictConfig) -> float | None:
     """Train once and leave a run folder with the vectors; the loss on dev after the last epoch, if there is one."""
     require_writable(Path(cfg.output_root), "output_root")
     folder = RunFolder.of(OmegaConf.to_container(cfg))  # type: ignore[arg-type]  # its keys are names
-    console = Console(soft_wrap=True, highlight=False)
-    with claimed(folder.path):
-        if cfg.rerun:
-            folder.clear()
-        result = folder.finished_result()
-        if result is None:
-            result = _trained(cfg, folder, console)
-        else:
-            console.print("This run is finished already; rerun=true does it again.", markup=False)
+    return running.in_folder(cfg, folder, lambda console: _train(cfg, folder, console), _tell)
+
+
+def _tell(result: dict[str, Any], folder: RunFolder, console: Console) -> None:
     console.print(measures_table(result["metrics"]))
     console.print(f"vectors     source=matrix source.path={folder.pretrained}", markup=False)
-    console.print(f"run folder  {folder.path}", markup=False)
-    value: float | None = result["best"]["value"]
-    return value
 
 
-def _trained(cfg: DictConfig, folder: RunFolder, console: Console) -> dict[str, Any]:
+def _train(cfg: DictConfig, folder: RunFolder, console: Console) -> None:
     vectors, clock = build.objective(cfg.objective), Clock()
     corpus = read_corpus(cfg, console)
     clock.lap("data")
@@ -64,18 +55,13 @@ def _trained(cfg: DictConfig, folder: RunFolder, console: Console) -> dict[str, 
             progress=lambda share: bar.update(task, completed=share),
         )
     clock.lap("train")
-    shutil.rmtree(folder.pretrained, ignore_errors=True)  # of an attempt that ended before its result was written
-    with new_folder(folder.pretrained) as into:
+    with renewed_folder(folder.pretrained) as into:
         save_vectors(trained, into)
     write_json(
         folder.provenance,
         manifest(
             seed=cfg.seed,
-            data={
-                "name": corpus.name,
-                "sha256": corpus.fingerprints(),
-                "report": corpus.report,
-            },
+            data=corpus.record(),
             source=trained.matrix.origin,
             target={"tokens": len(trained.matrix.rows), "sha256": trained.matrix.vocabulary.fingerprint()},
         ),
@@ -94,7 +80,6 @@ def _trained(cfg: DictConfig, folder: RunFolder, console: Console) -> dict[str, 
         "seconds": clock.seconds,
     }
     write_json(folder.result, result)
-    return result
 
 
 def _line(row: dict[str, Any]) -> str:

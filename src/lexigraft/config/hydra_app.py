@@ -29,7 +29,7 @@ from lexigraft.config.compose import (
 from lexigraft.config.errors import ConfigError, SweepFailed, innermost, is_users, wants_traceback
 from lexigraft.config.flags import Line
 from lexigraft.config.origin import Origin
-from lexigraft.config.preflight import SCHEMAS, check_schema, preflight, without_hydra
+from lexigraft.config.preflight import RUNS, SCHEMAS, check_schema, preflight, without_hydra
 
 # Flags with which Hydra prints about itself or the line, and starts no job.
 ABOUT = ("--info", "--hydra-help", "--shell-completion")
@@ -137,7 +137,7 @@ def _check(task: Task, config_name: str, line: Line) -> None:
 
 
 def _refuse_processes(command: str, cfg: DictConfig) -> None:
-    if command not in ("train", "pretrain"):
+    if command not in RUNS:
         raise ConfigError(
             f"hydra/launcher={cfg.hydra.runtime.choices['hydra/launcher']} starts processes that train: "
             f"leave it out for lexigraft {command.replace('_', '-')}, whose runs share one process"

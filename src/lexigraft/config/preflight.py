@@ -35,6 +35,8 @@ GROUPS = (
 # Groups of which several options can be chosen, each a node of its own.
 SEVERAL = ("augment", "augment_texts", "regularise", "corpus", "keep_out")
 
+RUNS = ("train", "pretrain")  # the commands whose runs leave folders, by which other processes tell how they ended
+
 
 def command_of(values: Mapping[str, Any]) -> str:
     """The command that a resolved config of a run is for: train or pretrain."""

@@ -25,3 +25,11 @@ def new_folder(output: Path) -> Iterator[Path]:
         partial.rename(output)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def renewed_folder(output: Path) -> Iterator[Path]:
+    """`new_folder`, in the place of what an attempt left that ended before it was done."""
+    shutil.rmtree(output, ignore_errors=True)
+    with new_folder(output) as partial:
+        yield partial

@@ -29,15 +29,15 @@ class Corpus:
     language: str
     report: dict[str, Any]
 
-    def fingerprints(self) -> dict[str, str]:
-        """16 hexadecimal digits of the SHA-256 of each split's documents, in order."""
+    def record(self) -> dict[str, Any]:
+        """What provenance tells of it; 16 hexadecimal digits of the SHA-256 of each split's documents, in order."""
         found = {}
         for name, documents in ("train", self.train), ("dev", self.dev):
             digest = hashlib.sha256()
             for document in documents:
                 digest.update(f"{len(document)}\0{document}".encode("utf-8", "surrogatepass"))
             found[name] = digest.hexdigest()[:16]
-        return found
+        return {"name": self.name, "sha256": found, "report": self.report}
 
 
 def joined(

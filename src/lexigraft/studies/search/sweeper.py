@@ -17,6 +17,7 @@ from pydantic import Field
 from lexigraft.config.compose import POOL_LAUNCHER
 from lexigraft.config.errors import ConfigError
 from lexigraft.config.hydra_app import Task
+from lexigraft.config.preflight import RUNS
 from lexigraft.config.schema import Closed, Count, Seed, Text, schema_problems
 from lexigraft.studies.hydra_launcher import made_pool
 from lexigraft.studies.job import GOOD, Job, Outcome
@@ -52,7 +53,7 @@ def sweep(sweeper: "OptunaSweeper", arguments: Sequence[str]) -> list[dict[str, 
     """
     task, config = sweeper.task, sweeper.config
     assert config is not None
-    if not isinstance(task, Task) or task.command not in ("train", "pretrain"):
+    if not isinstance(task, Task) or task.command not in RUNS:
         raise ConfigError("hydra/sweeper=optuna searches with lexigraft train and pretrain alone: leave it out here")
     if config.hydra.launcher._target_ != POOL_LAUNCHER:
         chosen = config.hydra.runtime.choices["hydra/launcher"]
