@@ -18,6 +18,16 @@ def test_types_with_a_width_of_their_own_for_words_take_that_of_the_rows(kind):
     assert Pretrained(6, config=NewBackbone(kind, SETTINGS).config(6, pad_id=0)).width == 16
 
 
+def test_how_attention_is_computed_is_a_setting_too():
+    plain, eager = (
+        Pretrained(16, config=NewBackbone("electra", SETTINGS | more).config(16, pad_id=0))
+        for more in ({}, {"attn_implementation": "eager"})
+    )
+    assert (plain.config._attn_implementation, eager.config._attn_implementation) == ("sdpa", "eager")
+    with pytest.raises(ValueError, match="nonsense"):
+        Pretrained(16, config=NewBackbone("bert", SETTINGS | {"attn_implementation": "nonsense"}).config(16, pad_id=0))
+
+
 def test_rows_of_another_width_are_refused():
     with pytest.raises(
         ValueError, match=r"word vectors are 6 wide, and the bert of .* takes 16: set transplant\.dim=16"

@@ -14,6 +14,7 @@ from lexigraft.report.drawing import Drawing, save, shortened, told, width_of
 from lexigraft.report.figures import figures
 from lexigraft.report.per_class import MOST_CLASSES, per_class_f1
 from lexigraft.report.runs import CellRun, data_axes, panels_of, read_runs
+from lexigraft.report.values import MOST, values_of_systems
 from lexigraft.runs.reading import Run
 from lexigraft.studies.metric import metric
 from tests.report.study import CLASSES, DATA, ROWS, Made
@@ -60,6 +61,27 @@ def test_axes_with_one_label_name_nothing():
 
 def test_data_axes_are_found_by_what_they_change(made):
     assert data_axes(made.cells) == ["data"]
+
+
+def test_values_stand_side_by_side_with_their_runs():
+    of = {("a", "x"): [0.5, 0.6], ("a", "y"): [0.7], ("b", "y"): [0.8, 0.9]}
+    drawing = values_of_systems(panels_of(runs_of(of), ["data"], ["seed"]), ACCURACY)
+    (axes,) = drawing.figure.axes
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["a", "b"]
+    assert (axes.get_ylabel(), labels(drawing)) == ("accuracy (%)", ["x", "y"])
+    dots, whisker, mean = axes.lines[:3]
+    assert dots.get_ydata().tolist() == [50, 60]
+    assert mean.get_ydata() == pytest.approx([55])
+    assert whisker.get_ydata() == pytest.approx([55 - 50**0.5, 55 + 50**0.5])
+    assert drawing.tips["value-0-0"] == "a, x\naccuracy 55.0 ± 7.1 (50.0, 60.0)"
+    assert drawing.tips["value-0-1"] == "a, y\naccuracy 70.0 (one run)"
+    assert axes.lines[2].get_xdata()[0] < axes.lines[5].get_xdata()[0] < 0.5 < axes.lines[8].get_xdata()[0]
+
+
+def test_one_system_or_very_many_are_not_shown_side_by_side():
+    assert values_of_systems(panels_of(runs_of({("a", "x"): [0.5]}), ["data"], ["seed"]), ACCURACY) is None
+    many = runs_of({("a", f"system {i}"): [0.5] for i in range(MOST + 1)})
+    assert values_of_systems(panels_of(many, ["data"], ["seed"]), ACCURACY) is None
 
 
 def test_learning_curves_are_means_with_bands(panels):
@@ -202,7 +224,15 @@ def test_no_critical_difference_of_two_systems_or_one_data_set():
 
 
 def test_a_study_has_all_figures_in_three_formats(report: Path):
-    names = ["learning_curves", "per_class_f1", "confusion", "critical_difference", "cost_seconds", "cost_parameters"]
+    names = [
+        "values",
+        "learning_curves",
+        "per_class_f1",
+        "confusion",
+        "critical_difference",
+        "cost_seconds",
+        "cost_parameters",
+    ]
     assert {path.name for path in (report / "figures").iterdir()} == {
         f"{name}.{kind}" for name in names for kind in ("pdf", "svg", "png")
     }

@@ -353,6 +353,7 @@ def test_metrics_are_shown_by_their_names(name, label, text):
 
 def test_metrics_in_text():
     assert metric("counts/parameters").text(1_023_910) == "1,023,910"
+    assert metric("speed/samples_per_second").text(1234.56) == "1,235"
     assert metric("test/accuracy").text(None) == "–"
     assert [metric("test/accuracy").text(d, sign=True) for d in (0.012, -0.012)] == ["+1.2", "-1.2"]
     assert [metric(f"test/{name}").higher_is_better for name in ("f1", "loss", "r2", "count")] == [

@@ -11,6 +11,7 @@ from lexigraft.embeddings.body import quiet_transformers
 
 # What rows and tokenizer say, not the user.
 _GIVEN = ("vocab_size", "pad_token_id", "bos_token_id", "eos_token_id", "cls_token_id", "sep_token_id")
+_ATTENTION = "attn_implementation"
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,13 @@ class NewBackbone:
                 f"transplant.dim={width}, or backbone=electra, which adapts to any"
             )
         values: dict[str, Any] = json.loads(built.to_json_string(use_diff=False))
+        if _ATTENTION in settings:  # how it is computed is no part of a config.json
+            values[_ATTENTION] = settings[_ATTENTION]
         return values
 
 
 def _settings(kind: Any) -> list[str]:
     """The names that a config takes, the type's own and those that all types share."""
     own = [name for each in kind.__mro__ for name in inspect.get_annotations(each) if not name.startswith("_")]
-    return sorted({*own, *inspect.signature(kind.__init__).parameters, *kind.attribute_map} - {"self", "kwargs"})
+    taken = {*own, *inspect.signature(kind.__init__).parameters, *kind.attribute_map, _ATTENTION}
+    return sorted(taken - {"self", "kwargs"})

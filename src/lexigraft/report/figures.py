@@ -9,6 +9,7 @@ from lexigraft.report.curves import learning_curves
 from lexigraft.report.drawing import Drawing
 from lexigraft.report.per_class import per_class_f1
 from lexigraft.report.runs import CellRun, panels_of
+from lexigraft.report.values import values_of_systems
 from lexigraft.studies.metric import Metric
 
 
@@ -35,6 +36,7 @@ def figures(
     split = metric.name.rpartition("/")[0]
     split = split if _measured(runs, split) else "test"
     wanted: Iterable[Drawing | None] = (
+        values_of_systems(by_row, metric),
         learning_curves(by_row, metric),
         per_class_f1(by_row, split),
         confusion_matrices(by_row, split),

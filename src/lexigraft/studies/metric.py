@@ -1,6 +1,7 @@
 """What a metric's name says of it: per cent or raw, how many decimals, and whether more or less of it is better.
 
-Names are "<split>/<metric>", "<split>/<task>/<metric>" of an auxiliary task, "seconds/<part>" and "counts/<what>".
+Names are "<split>/<metric>", "<split>/<task>/<metric>" of an auxiliary task, "seconds/<part>", "counts/<what>" and
+"speed/<what>".
 """
 
 from dataclasses import dataclass
@@ -50,6 +51,8 @@ def metric(name: str) -> Metric:
     if split == "counts":
         decimals = 1 if rest.startswith("tokens_per_text") else 0
         return Metric(name, rest.replace("/", " ").replace("_", " "), decimals=decimals)
+    if split == "speed" and rest.endswith("_per_second"):
+        return Metric(name, rest.replace("_", " "), higher_is_better=True, decimals=0)
     task, _, key = rest.rpartition("/")
     where = " ".join(part for part in ("" if split == "test" else split, task) if part)
     for names, described in (
