@@ -160,7 +160,7 @@ def test_static_vectors(base, tmp_path, task_overrides, capsys):
         (["objective=causal"], "objective=causal does not fit the backbone bert"),
         (["backbone=source"], "backbone=source takes the layers of a checkpoint, and source=none has none"),
         (["trainer.monitor=acuracy"], "is no metric of this objective; did you mean 'accuracy'"),
-        (["corpus.text.path=nothing.txt"], "no file nothing.txt"),
+        (["corpus.text.path=nothing.txt"], "no data file nothing.txt"),
         (["source.std=0"], "source.std is 0"),
         (["export.part=generator"], "export.part=generator is what objective=replaced trains beside its model"),
     ],

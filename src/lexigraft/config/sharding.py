@@ -2,12 +2,9 @@
 
 from lexigraft.config.schema import Node
 
-# Their steps are those of each number, or of each row, alone: a piece of rows is stepped as in the whole matrix.
-_OF_EACH_NUMBER = (
-    *(f"torch.optim.{name}" for name in ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop")),
-    *(f"torch.optim.{name}" for name in ("Adagrad", "Adadelta", "Adamax")),
-    "lexigraft.training.optimizers.lion",
-)
+# torch's optimizers whose steps are those of each number alone: a piece of a matrix is stepped as in the whole.
+OF_EACH_NUMBER = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "Adamax")
+_DIVISIBLE = (*(f"torch.optim.{name}" for name in OF_EACH_NUMBER), "lexigraft.training.optimizers.lion")
 _HERE = "with hardware.strategy=fsdp"
 
 
@@ -51,7 +48,7 @@ def _of_groups(values: Node) -> list[str]:
     """What chosen options would do to weights that no process holds as a whole."""
     optimizer, averaging, finetune = (_target(values, group) for group in ("optimizer", "averaging", "finetune"))
     told = []
-    if optimizer and optimizer not in _OF_EACH_NUMBER:
+    if optimizer and optimizer not in _DIVISIBLE:
         told.append(
             f"the optimizer {optimizer} is not {_HERE}: its step needs whole matrices, or it is not known whether it "
             "does; use optimizer=adamw, or hardware.strategy=ddp"

@@ -103,13 +103,13 @@ def _known(path: Path, seen: set[str], classes: Sequence[str]) -> Mapping[str, i
     return index
 
 
-def find(root: str | None, path: str) -> Path:
-    """The file `path` under `root`; without root, under the working directory."""
+def find(root: str | None, path: str, key: str = "data.root") -> Path:
+    """The file `path` under `root`, called `key` where it is missing; without root, under the working folder."""
     found = Path(root or "").expanduser() / Path(path).expanduser()
     if not found.is_file():
-        where = f"in data.root {root}" if root else "here, and data.root is not set"
+        where = f"in {key} {root}" if root else f"here, and {key} is not set"
         raise FileNotFoundError(
-            f"no data file {path} {where}: set data.root=FOLDER or the environment variable LEXIGRAFT_DATA to the "
+            f"no data file {path} {where}: set {key}=FOLDER or the environment variable LEXIGRAFT_DATA to the "
             "folder that holds it"
         )
     return found

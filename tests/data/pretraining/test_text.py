@@ -33,7 +33,7 @@ def test_a_document_is_a_line_what_stands_between_blank_ones_or_a_file(
 
 
 def test_what_cannot_be_read_is_told(root: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"corpus mine: no file c.txt under root=.*: give a path that is there"):
+    with pytest.raises(FileNotFoundError, match=r"no data file c.txt in corpus.text.root .*: set corpus"):
         load(path="c.txt", root=str(root), name="mine")
     with pytest.raises(ValueError, match="corpus text: by is 'words'; one of lines, blank_lines, files is expected"):
         load(path="a.txt", root=str(root), by="words")

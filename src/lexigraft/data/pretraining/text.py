@@ -1,9 +1,8 @@
 """Documents of text files: a line each, or parted by blank lines."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from lexigraft.data.files import decoded_lines
+from lexigraft.data.files import decoded_lines, find
 from lexigraft.data.pretraining.corpus import Corpus
 
 DIVIDED = ("lines", "blank_lines", "files")
@@ -27,7 +26,7 @@ def load(
     documents: list[str] = []
     files, read, broken = [path] if isinstance(path, str) else list(path), 0, 0
     for file in files:
-        lines, damaged = decoded_lines(_found(root, file, name))
+        lines, damaged = decoded_lines(find(root, file, "corpus.text.root"))
         read, broken = read + len(lines), broken + damaged
         documents += _documents(lines, by)
     if not documents:
@@ -49,14 +48,3 @@ def _documents(lines: list[str], by: str) -> Iterator[str]:
             gathered = []
     if whole := "\n".join(gathered).strip():
         yield whole
-
-
-def _found(root: str | None, path: str, name: str) -> Path:
-    found = Path(root or "").expanduser() / Path(path).expanduser()
-    if not found.is_file():
-        where = f"under root={root}" if root else "here, and corpus.text.root is not set"
-        raise FileNotFoundError(
-            f"corpus {name}: no file {path} {where}: give a path that is there, or set corpus.text.root or the "
-            "environment variable LEXIGRAFT_DATA to the folder that holds it"
-        )
-    return found

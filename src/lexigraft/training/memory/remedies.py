@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from lexigraft.config.sharding import OF_EACH_NUMBER
 from lexigraft.data.datamodule import TextDataModule
 from lexigraft.training.finetune.steady import EmbeddingOnly, Frozen
 from lexigraft.training.memory.available import Free
@@ -21,8 +22,7 @@ from lexigraft.training.module import SupervisedModule
 from lexigraft.training.strategy import Strategy
 
 _RANK = 8  # of conf/finetune/lora.yaml
-# Optimizers that step a piece of a matrix as they step the whole.
-_OF_EACH_NUMBER = ("SGD", "Adam", "AdamW", "NAdam", "RAdam", "RMSprop", "Adagrad", "Adadelta", "Adamax", "Lion")
+_DIVISIBLE = (*OF_EACH_NUMBER, "Lion")  # optimizers that step a piece of a matrix as they step the whole
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ class _Tried:
         now = self.conditions
         several = now.ranks > 1 and now.strategy == "ddp" and now.micro_batch is None
         held = getattr(self.module._finetune, "holds_rows", False)
-        return several and not now.averaging and not held and facts.optimizer in _OF_EACH_NUMBER
+        return several and not now.averaging and not held and facts.optimizer in _DIVISIBLE
 
     def in_parts(self, choice: _Choice) -> bool:
         """Whether a batch can be trained in parts; parts are counted in texts, and budgets are not."""
