@@ -63,7 +63,9 @@ def test_a_finished_run(tmp_path):
 def test_a_run_of_the_command_line(trained):
     run = refresh(trained.parent.parent).run(trained.name)
     assert (run.state, run.folder, run.monitor, run.device) == ("finished", trained, "accuracy", "cpu")
-    assert {"dev/accuracy", "test/macro_f1", "best/value", "seconds/total", "counts/texts/train"} <= run.metrics.keys()
+    assert {
+        "dev/accuracy", "test/macro_f1", "best/value", "seconds/total", "counts/texts/train", "speed/samples_per_second"
+    } <= run.metrics.keys()  # fmt: skip
     assert all(len(of or "") == 64 for of in (run.code, run.data))
 
 

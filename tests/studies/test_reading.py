@@ -114,7 +114,7 @@ def test_other_files_of_the_folder_are_its_defaults_and_interpolations_are_resol
         ("axes: {seed: [1]}\ncompare: {baseline: 3}", "3 in FILE is no condition: write {axis: value}"),
         (
             "axes: {seed: [1]}\nmetrics: [macro_f1]",
-            "should begin with dev/ or test/ or seconds/ or counts/; did you mean 'test/macro_f1'?",
+            "should begin with dev/ or test/ or seconds/ or counts/ or speed/; did you mean 'test/macro_f1'?",
         ),
         ("axes: {seed: [1]}\nlaunch: {jobs: 0}", "launch.jobs=0 in FILE should be greater than"),
         ("axes: {seed: [1]}\nlaunch: {job: 1}", "unknown key 'launch.job' in FILE; did you mean 'launch.jobs'?"),

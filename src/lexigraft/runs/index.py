@@ -125,6 +125,6 @@ def _store(file: Path, rows: Iterable[tuple[str, str, str]], gone: Iterable[str]
 
 
 # Of the table's rows; a file of another format is made anew. To be counted up when what `read_run` reads changes.
-_FORMAT = zlib.crc32(" ".join(["1", *(of.name for of in fields(Run))]).encode()) & 0x7FFFFFFF
+_FORMAT = zlib.crc32(" ".join(["2", *(of.name for of in fields(Run))]).encode()) & 0x7FFFFFFF
 _PATIENCE = 5.0  # seconds; a writer needs a fraction of one
 _HEX = frozenset("0123456789abcdef")

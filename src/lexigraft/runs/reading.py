@@ -22,8 +22,9 @@ class Run:
 
     `state` is one of `RunState`'s names, or "damaged" where a file is torn or a finished run has no result; `error`
     tells in a sentence why it failed or is damaged. `metrics` holds every number of the result by name:
-    "test/accuracy", "dev/topic/macro_f1", "best/value", "seconds/total", "counts/texts/train"; None where it is
-    undefined. `data` is one hash of the fingerprints of all texts. Code and data are known of finished runs alone.
+    "test/accuracy", "dev/topic/macro_f1", "best/value", "seconds/total", "counts/texts/train",
+    "speed/samples_per_second"; None where it is undefined. `data` is one hash of the fingerprints of all texts. Code
+    and data are known of finished runs alone.
     """
 
     id: str
@@ -115,6 +116,7 @@ def _result(content: Mapping[str, Any]) -> dict[str, Any]:
     metrics = {f"{split}/{key}": of for split, values in content["metrics"].items() for key, of in _scalars(values)}
     for part in ("best", "seconds", "counts"):
         metrics |= _numbers(part, content.get(part) or {})
+    metrics |= {f"speed/{key}": of for key, of in _scalars(content.get("speed") or {}) if of is not None}
     return {"metrics": metrics} | {key: content.get(key) for key in ("monitor", "precision", "device")}
 
 

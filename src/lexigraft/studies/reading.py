@@ -21,7 +21,7 @@ from lexigraft.studies.study import Axis, Condition, Study
 # Axes that `repeats` may name without there being any.
 MAY_BE_ABSENT = ("seed", "data.fold")
 # What a metric's name begins with.
-MEASURED = ("dev", "test", "seconds", "counts")
+MEASURED = ("dev", "test", "seconds", "counts", "speed")
 
 
 def read_study(folder: Path) -> Study:
