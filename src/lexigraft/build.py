@@ -182,7 +182,7 @@ def new_classifier(
         if matrix.checkpoint is None:
             raise ValueError(
                 f"model=pretrained needs the layers of a checkpoint, but the source {matrix.origin['name']!r} is a "
-                "table of vectors: use source=hf source.name=..., or another model"
+                "table of vectors: use source=tiny_zh, or source=hf source.name=..., or another model"
             )
         spec["backbone"], backbone = load_backbone(whole_checkpoint(matrix))
     model = _assemble(cfg, spec, matrix.rows, transplanted.projection)

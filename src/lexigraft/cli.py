@@ -57,6 +57,7 @@ examples:
   lexigraft train                                         # Chinese reviews, LAC character embeddings, TextCNN
   lexigraft train source=lac transplant=random            # the control: random rows of the same norms
   lexigraft train data=thucnews source=tencent_char model=bilstm data.root=~/data
+  lexigraft train source=tiny_zh tokenizer=source model=pretrained model/pooling=mean   # a small one inside lexigraft
   lexigraft train source=hf source.name=bert-base-chinese tokenizer=source model=pretrained optimizer.lr=3e-5
   lexigraft train -m seed=0,1,2 model=textcnn,bigru       # six runs; hydra.launcher.jobs=2: two at a time
 """,

@@ -418,7 +418,7 @@ def build_plugin(choice):
 
 
 def test_the_number_of_options():
-    assert len(OPTIONS) == 187
+    assert len(OPTIONS) == 188
 
 
 @pytest.mark.parametrize("choice", [f"{option.group}={option.name}" for option in OPTIONS])

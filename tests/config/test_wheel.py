@@ -1,4 +1,4 @@
-"""An installed wheel brings conf/ along and works outside the repository."""
+"""An installed wheel brings conf/ and the model tiny_zh along and works outside the repository."""
 
 import os
 import subprocess
@@ -19,6 +19,9 @@ def test_a_wheel_works_from_another_folder(tmp_path):
         archive.extractall(site)
     files = {file.relative_to(REPOSITORY / "conf") for file in (REPOSITORY / "conf").rglob("*.yaml")}
     assert {file.relative_to(site / "lexigraft/conf") for file in site.rglob("*.yaml")} == files
+    model = {file.name for file in (REPOSITORY / "src/lexigraft/shipped/tiny_zh").iterdir()}
+    assert {file.name for file in (site / "lexigraft/shipped/tiny_zh").iterdir()} == model
+    assert "model.safetensors" in model
 
     def run(*code):
         environment = {**os.environ, "PYTHONPATH": str(site)}

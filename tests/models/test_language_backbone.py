@@ -24,6 +24,7 @@ def test_how_attention_is_computed_is_a_setting_too():
         for more in ({}, {"attn_implementation": "eager"})
     )
     assert (plain.config._attn_implementation, eager.config._attn_implementation) == ("sdpa", "eager")
+    assert Pretrained(16, config=plain.config.to_dict(), attention="eager").config._attn_implementation == "eager"
     with pytest.raises(ValueError, match="nonsense"):
         Pretrained(16, config=NewBackbone("bert", SETTINGS | {"attn_implementation": "nonsense"}).config(16, pad_id=0))
 

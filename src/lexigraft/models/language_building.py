@@ -47,7 +47,7 @@ def new_language_model(
         if matrix.checkpoint is None:
             raise ValueError(
                 f"backbone=source takes the layers of a checkpoint, and the source {matrix.origin['name']!r} is a "
-                "table of vectors: use source=hf source.name=..., or a new backbone such as backbone=bert"
+                "table of vectors: use source=tiny_zh, source=hf source.name=..., or a new backbone (backbone=bert)"
             )
         config, weights, parts = load_language_model(whole_checkpoint(matrix), kind)
         tied, layers = matrix.tied, backbone.layers

@@ -47,16 +47,20 @@ class Pretrained(nn.Module):
 
     Any architecture of `AutoModel` that takes `inputs_embeds`; of an encoder-decoder the encoder. `config` is
     what the function `load_backbone` returns; weights are random until the method of that name sets them, or
-    `load_state_dict`. `layers` keeps the first so many. Positions, segments and the scale of word vectors are the
+    `load_state_dict`. `layers` keeps the first so many, `attention` is one of transformers' ways to compute it. Positions, segments and the scale of word vectors are the
     source's. `causal`: a token sees only those before it. `max_tokens`: the longest text, None for no limit.
     `ValueError` if `dim` is not the width of the source's word embeddings, or `layers` is out of range.
     """
 
-    def __init__(self, dim: int, *, config: Mapping[str, Any], layers: int | None = None):
+    def __init__(
+        self, dim: int, *, config: Mapping[str, Any], layers: int | None = None, attention: str | None = None
+    ):
         super().__init__()
         from transformers import AutoModel
 
         built = built_config(config, layers)
+        if attention is not None:
+            built._attn_implementation = attention
         self.dim = dim
         self.config: Any = built
         self.backbone, words = without_words(AutoModel.from_config(built, dtype=torch.float32))
