@@ -52,9 +52,7 @@ class Pretrained(nn.Module):
     `ValueError` if `dim` is not the width of the source's word embeddings, or `layers` is out of range.
     """
 
-    def __init__(
-        self, dim: int, *, config: Mapping[str, Any], layers: int | None = None, attention: str | None = None
-    ):
+    def __init__(self, dim: int, *, config: Mapping[str, Any], layers: int | None = None, attention: str | None = None):
         super().__init__()
         from transformers import AutoModel
 
