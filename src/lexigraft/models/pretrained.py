@@ -47,8 +47,9 @@ class Pretrained(nn.Module):
 
     Any architecture of `AutoModel` that takes `inputs_embeds`; of an encoder-decoder the encoder. `config` is
     what the function `load_backbone` returns; weights are random until the method of that name sets them, or
-    `load_state_dict`. `layers` keeps the first so many, `attention` is one of transformers' ways to compute it. Positions, segments and the scale of word vectors are the
-    source's. `causal`: a token sees only those before it. `max_tokens`: the longest text, None for no limit.
+    `load_state_dict`. `layers` keeps the first so many, `attention` is one of transformers' ways to compute it.
+    Positions, segments and the scale of word vectors are the source's. `causal`: a token sees only those before it.
+    `max_tokens`: the longest text, None for no limit.
     `ValueError` if `dim` is not the width of the source's word embeddings, or `layers` is out of range.
     """
 
