@@ -4,7 +4,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from lexigraft.embeddings.body import quiet_transformers
 from lexigraft.models.masking import attendable
 from lexigraft.models.packed_rows import packed_attention
+
+Attention = Literal["eager", "sdpa", "flex_attention", "flash_attention_2", "flash_attention_3", "flash_attention_4"]
 
 
 def load_backbone(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -53,7 +55,9 @@ class Pretrained(nn.Module):
     `ValueError` if `dim` is not the width of the source's word embeddings, or `layers` is out of range.
     """
 
-    def __init__(self, dim: int, *, config: Mapping[str, Any], layers: int | None = None, attention: str | None = None):
+    def __init__(
+        self, dim: int, *, config: Mapping[str, Any], layers: int | None = None, attention: Attention | None = None
+    ):
         super().__init__()
         from transformers import AutoModel
 

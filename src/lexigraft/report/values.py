@@ -29,12 +29,11 @@ def values_of_systems(panels: Sequence[Panel], metric: Metric) -> Drawing | None
         for panel in panels
     ]
     known = [(panel, of) for panel, of in known if of]
-    names = series_names(panels)
-    if len({name for _, of in known for name, _ in of}) < 2 or sum(len(of) for _, of in known) > MOST:
+    names, marks = series_names(panels), sum(len(of) for _, of in known)
+    if len({name for _, of in known for name, _ in of}) < 2 or marks > MOST:
         return None
     tips, step = {}, 2 * _SIDE / max(1, len(names) - 1)
     with figure_style():
-        marks = sum(len(of) for _, of in known)
         figure, (axes,) = panel_grid(1, max(2.6, 1 + 0.22 * marks), 3.4)
         for at, (panel, of) in enumerate(known):
             for name, values in of:
@@ -43,8 +42,7 @@ def values_of_systems(panels: Sequence[Panel], metric: Metric) -> Drawing | None
                 gid = f"value-{at}-{place}"
                 axes.plot([x] * len(values), values, ".", color=style.color, alpha=0.4, markersize=5)
                 axes.plot([x, x], [mean - (spread or 0), mean + (spread or 0)], color=style.color, linewidth=1.2)
-                mark = name if name not in axes.get_legend_handles_labels()[1] else None
-                axes.plot([x], [mean], style.marker, color=style.color, markersize=7, label=mark, gid=gid)
+                axes.plot([x], [mean], style.marker, color=style.color, markersize=7, label=name, gid=gid)
                 where = ", ".join(filter(None, (panel.name, name)))
                 tips[gid] = f"{where}\n{metric.label} {told(values, metric.decimals)}"
         axes.set_xticks(range(len(known)), [shortened(panel.name, 24) for panel, _ in known])
