@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from lexigraft.runs.folder import RunFolder
 from tests.fixtures.task import call
 
 LAC = ("source=lac",)
@@ -15,6 +16,23 @@ def test_a_moved_run_gives_the_same_numbers(trained, tmp_path, capsys):
         assert call("evaluate", str(moved), "--split", split) == 0
         again = json.loads((moved / f"evaluation_{split}.json").read_text(encoding="utf-8"))
         assert again == json.loads((moved / "result.json").read_text(encoding="utf-8"))["metrics"][split]
+
+
+def test_a_run_is_measured_in_the_precision_it_was_trained_and_chosen_in(train, tmp_path, capsys, monkeypatch):
+    run = train("hardware.precision=bf16-mixed", "trainer.epochs=2")
+    result = json.loads((run / "result.json").read_text(encoding="utf-8"))
+    chosen = next(each for each in result["history"] if each["epoch"] == result["best"]["epoch"])
+    dev = result["metrics"]["dev"]
+    assert round(chosen["dev_loss"], 6) == dev["loss"]
+    again = run / "evaluation_dev.json"
+    assert call("evaluate", str(run), "--split", "dev") == 0
+    assert json.loads(again.read_text(encoding="utf-8")) == dev
+    # On another kind of device than the run's own: in float32, of which bfloat16 is a rounding.
+    monkeypatch.setattr(RunFolder, "finished_result", lambda folder: {**result, "device": "mps"})
+    assert call("evaluate", str(run), "--split", "dev") == 0
+    elsewhere = json.loads(again.read_text(encoding="utf-8"))["loss"]
+    assert elsewhere != dev["loss"]
+    assert elsewhere == pytest.approx(dev["loss"], rel=0.02)
 
 
 def test_another_labelled_file(trained, task, tmp_path, capsys):

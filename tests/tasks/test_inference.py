@@ -22,7 +22,7 @@ def test_scores_come_in_the_order_of_the_index():
         {"input_ids": ids[i], "mask": mask[i], "index": torch.tensor(i), "labels": torch.tensor(i) % 3, "task": "main"}
         for i in order
     ]
-    scores, labels, lengths = predictions(model, task, batches)
+    scores, labels, lengths = predictions(model, task, batches, torch.device("cpu"))
     assert torch.allclose(scores, model.eval()(ids, mask).softmax(-1), atol=1e-6)
     assert labels.tolist() == [i % 3 for i in range(8)]
     assert lengths is None

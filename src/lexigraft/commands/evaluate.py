@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+import torch
 from rich.console import Console
 
 from lexigraft import build
@@ -12,7 +13,7 @@ from lexigraft.data.files import read_labelled
 from lexigraft.data.save import load_split
 from lexigraft.evaluation.tables import lost_text, result_table, warning_text
 from lexigraft.runs.folder import RunFolder, write_json
-from lexigraft.tasks.inference import predictions
+from lexigraft.tasks.inference import device_here, predictions
 from lexigraft.tasks.texts import texts_of
 
 
@@ -35,7 +36,14 @@ def run(args: argparse.Namespace) -> None:
         console.print(warning_text(lost_text(name, lost)))
     texts = texts_of(task, split, encoded, tokenizer.pad_id, args.task)
     loader = eval_loader(texts, batch_size=cfg.trainer.eval_batch_size)
-    metrics = task.evaluate(*predictions(model, task, loader))
+    device = device_here()
+    metrics = task.evaluate(*predictions(model, task, loader, device, _precision(folder, device)))
     console.print(result_table({"metrics": {name: metrics}}))
     of_task = "" if args.task == "main" else f"{args.task}_"
     write_json(folder.path / f"evaluation_{of_task}{name}.json", metrics)
+
+
+def _precision(folder: RunFolder, device: torch.device) -> str:
+    """That in which the run was measured, on the same kind of device; elsewhere, where it may be slow, float32."""
+    result = folder.finished_result()
+    return result["precision"] if result and torch.device(result["device"]).type == device.type else "32"

@@ -11,7 +11,7 @@ from lexigraft import build
 from lexigraft.data.batches import eval_loader
 from lexigraft.data.encoding import encode_split, unlabelled
 from lexigraft.runs.folder import RunFolder
-from lexigraft.tasks.inference import of_each_unit, predictions
+from lexigraft.tasks.inference import device_here, of_each_unit, predictions
 from lexigraft.tasks.texts import texts_of
 
 
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> None:
         asked = cleaned.split(unlabelled(lines, task.kind, pairs), task.kind)
         encoded = encode_split(tokenizer, asked, task.kind, cfg.trainer.max_tokens)
         texts = texts_of(task, asked, encoded, tokenizer.pad_id, args.task)
-        scores, _, _ = predictions(model, task, eval_loader(texts, batch_size=args.batch_size))
+        scores, _, _ = predictions(model, task, eval_loader(texts, batch_size=args.batch_size), device_here())
         for i, row in enumerate(of_each_unit(scores, encoded, asked) if task.per_token else scores):
             answer = task.answer(asked.texts[i], row)
             if asked.second is not None:

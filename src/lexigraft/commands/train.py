@@ -113,7 +113,7 @@ def _measure(prepared: Prepared, folder: RunFolder, fitted: Fitted, test: bool) 
             key = split if name == "main" else f"{split}/{name}"
             file = key.replace("/", "_")
             loader = prepared.batches.eval_loader(split, name)
-            scores, labels, lengths = predictions(prepared.module.model, task, loader, fitted.device)
+            scores, labels, lengths = predictions(prepared.module.model, task, loader, fitted.device, fitted.precision)
             metrics = found[key] = task.evaluate(scores, labels, lengths)
             of_split = part.data.splits()[split]
             said = told(task.kind, task.classes, of_split, part.encoded[split], scores, cut_off)

@@ -12,6 +12,8 @@ from lexigraft.data.text_data import Split
 from lexigraft.models.classifier import Classifier
 from lexigraft.tasks.task import Task
 
+_MIXED = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
+
 
 class Seen:
     """Scores and labels of batches as they come, put into the order of the batches' "index" at the end."""
@@ -43,26 +45,31 @@ class Seen:
         return torch.cat(scores), torch.cat(labels), torch.tensor([len(each) for each in labels])
 
 
+def device_here() -> torch.device:
+    """A GPU if there is one, else the CPU."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
 @torch.inference_mode()
 def predictions(
-    model: Classifier, task: Task, batches: Iterable[Batch], device: torch.device | None = None
+    model: Classifier, task: Task, batches: Iterable[Batch], device: torch.device, precision: str = "32"
 ) -> tuple[Tensor, Tensor, Tensor | None]:
     """What `task.evaluate` takes: scores, labels, and lengths or None, in the order in which the texts stood.
 
-    `device` None: a GPU if there is one, else the CPU.
+    `precision`: that of training (`hardware.precision`); under a mixed one the network computes as it did on dev.
     """
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model = model.to(device).eval()
     seen = Seen(task.per_token)
-    for batch in batches:
-        types = batch.get("types")
-        outputs = model(
-            batch["input_ids"].to(device),
-            batch["mask"].to(device),
-            None if types is None else types.to(device),
-            batch["task"],
-        )
-        seen.add(task.scores(outputs), batch)
+    with torch.autocast(device.type, _MIXED.get(precision), enabled=precision in _MIXED):
+        for batch in batches:
+            types = batch.get("types")
+            outputs = model(
+                batch["input_ids"].to(device),
+                batch["mask"].to(device),
+                None if types is None else types.to(device),
+                batch["task"],
+            )
+            seen.add(task.scores(outputs), batch)
     return seen.in_order()
 
 
