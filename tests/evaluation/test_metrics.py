@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lexigraft.evaluation.metrics import classification_metrics, evaluate_predictions
+from lexigraft.evaluation.metrics import evaluate_predictions
 
 NAMES = ("a", "b", "c")
 PROBABILITIES = torch.tensor(
@@ -115,16 +115,6 @@ def test_definitions(classes, count, seed):
         assert result["roc_auc"] == pytest.approx(expected, abs=1e-5)
     chosen = probabilities.double()[torch.arange(count), labels]
     assert result["loss"] == pytest.approx(-chosen.log().mean().item(), abs=1e-5)
-
-
-def test_batches_give_what_the_whole_gives():
-    whole, parts = classification_metrics(3), classification_metrics(3)
-    whole.update(PROBABILITIES, LABELS)
-    for rows in ([0], [1, 2], [3, 4]):
-        parts.update(PROBABILITIES[rows], LABELS[rows])
-    expected, found = whole.compute(), parts.compute()
-    assert expected.keys() == found.keys()
-    assert all(torch.allclose(expected[key], found[key]) for key in expected)
 
 
 @pytest.mark.parametrize(

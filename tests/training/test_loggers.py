@@ -11,7 +11,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from lexigraft.training import loggers
 from lexigraft.training.tracking.metrics_csv import MetricsCsv, read_rows
-from lexigraft.training.tracking.mirror import Mirror, class_rows, confusion_rows, final_numbers
+from lexigraft.training.tracking.mirror import Mirror, finish
+from lexigraft.training.tracking.tracker import class_rows, confusion_rows, final_numbers
 
 RESULT = {
     "monitor": "accuracy",
@@ -59,7 +60,7 @@ def trained(found, *steps, resumed=None):
             logger.log_metrics({"train/loss": 1 / (step + 1)}, step)
     for logger in found:
         logger.finalize("success")
-    loggers.finish(found, RESULT)
+    finish(found, RESULT)
 
 
 def test_csv_is_always_there(tmp_path):

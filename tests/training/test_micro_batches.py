@@ -29,8 +29,9 @@ from lexigraft.tasks.tagging import Tagging
 from lexigraft.training.batch_size import FittingMicroBatch, longest_texts
 from lexigraft.training.distil.answers import Answers
 from lexigraft.training.distil.distiller import Distiller
+from lexigraft.training.distributed.datamodule import SharedData
 from lexigraft.training.distributed.gathering import mean_over_ranks
-from lexigraft.training.distributed.shares import SharedData, count
+from lexigraft.training.distributed.shares import count
 from lexigraft.training.distributed.strategies import strategy_of
 from lexigraft.training.micro_batches import (
     accumulated,

@@ -25,9 +25,9 @@ from lexigraft.training.batch_size import FittingMicroBatch
 from lexigraft.training.checkpoint_files import PREVIOUS, CheckpointFiles
 from lexigraft.training.distributed.streams import own_streams
 from lexigraft.training.fit import Fitted, fit
-from lexigraft.training.loggers import finish
 from lexigraft.training.observing.telling import lines
 from lexigraft.training.profile import StepProfiler
+from lexigraft.training.tracking.mirror import finish
 
 
 class Clock:

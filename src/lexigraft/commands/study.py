@@ -16,6 +16,7 @@ from lexigraft.studies.cell import Cell
 from lexigraft.studies.job import GOOD
 from lexigraft.studies.plan import plan
 from lexigraft.studies.plan_text import plan_table
+from lexigraft.studies.pool import begin_imports
 from lexigraft.studies.reading import read_study
 from lexigraft.studies.results import read_results, runs_of
 from lexigraft.studies.status import status, status_text
@@ -26,6 +27,8 @@ def run(args: argparse.Namespace) -> None:
     """Print what was asked for, or run the cells that have no result; `SweepFailed` if some have none then."""
     console = Console(soft_wrap=True, highlight=False)
     study = read_study(Path(args.folder))
+    if study.launch.launcher == "processes" and not (args.plan or args.status or args.table):
+        begin_imports()
     cells = plan(study, args.overrides)
     launch = study.launch if args.jobs is None else replace(study.launch, jobs=args.jobs)
     if args.plan:

@@ -22,7 +22,7 @@ from lexigraft.runs.manifest import manifest
 from lexigraft.runs.predictions import save_predictions, told
 from lexigraft.tasks.inference import predictions
 from lexigraft.training.batch_size import FittingMicroBatch, largest_batch, longest_texts, spare_memory
-from lexigraft.training.distributed.shares import SharedData
+from lexigraft.training.distributed.datamodule import SharedData
 from lexigraft.training.fit import Fitted
 
 

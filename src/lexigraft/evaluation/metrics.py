@@ -1,4 +1,8 @@
-"""Classification metrics, exact over all samples of a split."""
+"""Classification metrics, exact over all samples of a split.
+
+Here and in its neighbours torchmetrics is imported where it is used: that takes seconds, for which whoever only checks
+a config, plans a study or writes a report would wait in vain.
+"""
 
 import warnings
 from collections.abc import Sequence
@@ -6,15 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric, MetricCollection
-from torchmetrics.classification import (
-    MulticlassAccuracy,
-    MulticlassAUROC,
-    MulticlassConfusionMatrix,
-    MulticlassF1Score,
-    MulticlassPrecision,
-    MulticlassRecall,
-)
 
 DECIMALS = 6
 # Of all metrics by which an epoch may be chosen.
@@ -36,12 +31,8 @@ def evaluate_predictions(
     """
     labels = torch.as_tensor(labels)
     _check(probabilities, labels, class_names)
-    metrics = classification_metrics(len(class_names))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "No (positive|negative) samples in targets")  # reported as None
-        metrics.update(probabilities.float(), labels)
-        values = {name: plain(value) for name, value in metrics.compute().items()}
-
+    probabilities = probabilities.float()
+    values = _measures(probabilities, labels)
     confusion = values["confusion"]
     support = [sum(row) for row in confusion]
     predicted = [sum(column) for column in zip(*confusion)]
@@ -53,7 +44,7 @@ def evaluate_predictions(
     return {
         **{key: values[key] for key in ("accuracy", "macro_f1", "macro_precision", "macro_recall")},
         "roc_auc": _roc_auc(values["roc_auc"], support),
-        "loss": values["loss"],
+        "loss": plain(_negative_log_likelihood(probabilities, labels)),
         "per_class": per_class,
         "confusion": confusion,
         "count": len(labels),
@@ -67,12 +58,20 @@ def plain(value: Tensor) -> Any:
     return round(value.item(), DECIMALS) if value.ndim == 0 else [round(v, DECIMALS) for v in value.tolist()]
 
 
-def classification_metrics(classes: int) -> MetricCollection:
-    """The metrics behind `evaluate_predictions`; `update` takes probabilities `[N, C]` and labels `[N]`.
+def _measures(probabilities: Tensor, labels: Tensor) -> dict[str, Any]:
+    """precision, recall, f1 and roc_auc are lists of C, confusion is `[C][C]`; where one is undefined, it is 0."""
+    from torchmetrics import MetricCollection
+    from torchmetrics.classification import (
+        MulticlassAccuracy,
+        MulticlassAUROC,
+        MulticlassConfusionMatrix,
+        MulticlassF1Score,
+        MulticlassPrecision,
+        MulticlassRecall,
+    )
 
-    precision, recall, f1 and roc_auc are `[C]`, confusion is `[C, C]`; where one is undefined, it is 0.
-    """
-    return MetricCollection(
+    classes = probabilities.shape[1]
+    metrics = MetricCollection(
         {
             "accuracy": MulticlassAccuracy(classes, average="micro"),
             "macro_f1": MulticlassF1Score(classes, average="macro"),
@@ -83,32 +82,18 @@ def classification_metrics(classes: int) -> MetricCollection:
             "f1": MulticlassF1Score(classes, average="none"),
             "roc_auc": MulticlassAUROC(classes, average="none"),
             "confusion": MulticlassConfusionMatrix(classes),
-            "loss": NegativeLogLikelihood(),
         }
     )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "No (positive|negative) samples in targets")  # reported as None
+        metrics.update(probabilities, labels)
+        return {name: plain(value) for name, value in metrics.compute().items()}
 
 
-class NegativeLogLikelihood(Metric):
-    """Mean of -log p(true class), in nats."""
-
-    full_state_update = False
-    total: Tensor
-    count: Tensor
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.add_state("total", torch.tensor(0.0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
-
-    def update(self, probabilities: Tensor, labels: Tensor) -> None:
-        """Add samples; a probability that underflowed to 0 counts as the smallest normal float."""
-        true = probabilities.gather(1, labels[:, None]).clamp(min=torch.finfo(torch.float32).tiny)
-        self.total += -true.double().log().sum()
-        self.count += len(labels)
-
-    def compute(self) -> Tensor:
-        """The mean."""
-        return self.total / self.count
+def _negative_log_likelihood(probabilities: Tensor, labels: Tensor) -> Tensor:
+    """Mean of -log p(true class), in nats; a p that underflowed to 0 counts as the smallest normal float."""
+    true = probabilities.gather(1, labels[:, None]).clamp(min=torch.finfo(torch.float32).tiny)
+    return -true.double().log().mean()
 
 
 def _roc_auc(one_vs_rest: list[float], support: list[int]) -> float | None:

@@ -7,14 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy
-from torchmetrics.classification import (
-    MultilabelAUROC,
-    MultilabelAveragePrecision,
-    MultilabelExactMatch,
-    MultilabelF1Score,
-    MultilabelPrecision,
-    MultilabelRecall,
-)
 
 from lexigraft.evaluation.metrics import plain, require_probabilities
 
@@ -29,6 +21,15 @@ def evaluate_labels(
     some class has no sample, and roc_auc also if one has every sample), loss (mean binary cross-entropy), per_class,
     count. A class is predicted above `threshold`.
     """
+    from torchmetrics.classification import (
+        MultilabelAUROC,
+        MultilabelAveragePrecision,
+        MultilabelExactMatch,
+        MultilabelF1Score,
+        MultilabelPrecision,
+        MultilabelRecall,
+    )
+
     classes = len(class_names)
     require_probabilities(probabilities, (len(labels), classes))
     options: dict[str, Any] = {"num_labels": classes, "threshold": threshold, "validate_args": False}

@@ -6,7 +6,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
-from torchmetrics.classification import MulticlassCohenKappa
 
 from lexigraft.evaluation.metrics import evaluate_predictions, plain
 
@@ -22,6 +21,8 @@ def evaluate_ranks(probabilities: Tensor, labels: Tensor, names: Sequence[str]) 
     Keys: those of `evaluate_predictions` but roc_auc, and mae (mean error in ranks), quadratic_kappa (Cohen's kappa
     with squared weights; None where every text has, and is given, the same rank).
     """
+    from torchmetrics.classification import MulticlassCohenKappa
+
     ranks = median_ranks(probabilities)
     told = evaluate_predictions(one_hot(ranks, len(names)).float(), labels, names)
     told["loss"] = evaluate_predictions(probabilities, labels, names)["loss"]

@@ -6,13 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.regression import (
-    MeanAbsoluteError,
-    MeanSquaredError,
-    PearsonCorrCoef,
-    R2Score,
-    SpearmanCorrCoef,
-)
 
 from lexigraft.evaluation.metrics import plain
 
@@ -23,6 +16,8 @@ def evaluate_numbers(values: Tensor, labels: Tensor) -> dict[str, Any]:
     r2 is None where all labels are equal or there is one only, the correlations also where all values are equal.
     `ValueError` for NaN, and for no samples at all.
     """
+    from torchmetrics.regression import MeanAbsoluteError, MeanSquaredError, PearsonCorrCoef, R2Score, SpearmanCorrCoef
+
     if len(labels) == 0:
         raise ValueError("there are no samples to evaluate: the split is empty")
     if not torch.isfinite(values).all():

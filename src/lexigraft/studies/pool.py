@@ -55,6 +55,12 @@ class _Running:
     next_step: float | None = None  # when it is told to stop, or is killed
 
 
+def begin_imports(work: str = WORK) -> None:
+    """Start the server of pools to come: it imports for seconds, in which the launcher can find out what to run."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        start_server("lexigraft.studies.server", work.partition(":")[0])
+
+
 class Pool:
     """At most `jobs` at once; a context manager, to be used by one thread.
 
@@ -86,7 +92,7 @@ class Pool:
         self._ready = False
 
     def __enter__(self) -> "Pool":
-        start_server("lexigraft.studies.server", self._work.partition(":")[0])
+        begin_imports(self._work)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -1,29 +1,27 @@
-"""Averages of the weights along training: what is measured, kept as best and used later, while the weights go on.
+"""Averages of the weights along training: what is measured, kept as best and used later, while the weights go on."""
 
-Lightning's callbacks, corrected where they do not fit a run whose best epoch is chosen by dev: `WeightAveraging` would
-measure the untrained weights until the first average, and `StochasticWeightAveraging` measures and saves the weights
-that were not averaged.
-"""
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
-import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, WeightAveraging
 from torch import Tensor
+
+if TYPE_CHECKING:  # Lightning takes seconds to import, which checking a config need not wait for
+    from lexigraft.training.averaging_callback import Averaging
 
 
 def none() -> None:
     """The weights themselves."""
 
 
-def ema(decay: float = 0.999, warmup: bool = True, every: int = 1) -> Callback:
+def ema(decay: float = 0.999, warmup: bool = True, every: int = 1) -> "Averaging":
     """An exponential moving average: average <- d average + (1 - d) weights, after every so many optimizer steps.
 
     d = `decay`, with `warmup` min(decay, (1 + n) / (10 + n)) at the n-th update, so that short runs forget where they
     began. `ValueError` unless 0 < decay < 1 and every > 0.
     """
+    from lexigraft.training.averaging_callback import Averaging
+
     if not 0 < decay < 1:
         raise ValueError(f"averaging.decay={decay} was given; a number between 0 and 1 is expected")
     if every < 1:
@@ -38,13 +36,15 @@ def ema(decay: float = 0.999, warmup: bool = True, every: int = 1) -> Callback:
     return Averaging(towards, every=every)
 
 
-def swa(start: float = 0.5, every: int | None = None) -> Callback:
+def swa(start: float = 0.5, every: int | None = None) -> "Averaging":
     """Stochastic weight averaging: the plain mean of the weights at the epochs' ends (Izmailov et al. 2018).
 
     `start` is the share of all epochs before the first average; until then the weights themselves are measured.
     `every`: instead after every so many optimizer steps. The learning rate is the scheduler's: the paper's is constant
     or cyclical. `ValueError` unless 0 <= start < 1 and every > 0.
     """
+    from lexigraft.training.averaging_callback import Averaging
+
     if not 0 <= start < 1:
         raise ValueError(
             f"averaging.start={start} was given; a share of all epochs from 0 up to, not including, 1 is expected"
@@ -57,76 +57,6 @@ def swa(start: float = 0.5, every: int | None = None) -> Callback:
         _move(average, weights, 1 / (int(updates) + 1))
 
     return Averaging(towards, start=start, every=every)
-
-
-class Averaging(WeightAveraging):
-    """Keeps an average by `towards(average, weights, number of updates)`, from the share `start` of all epochs on.
-
-    It is updated after every `every` optimizer steps; None: after the last one of each epoch, in time for its
-    validation. From the first update on, validation sees the average, and checkpoints hold it as `state_dict` and the
-    weights as `current_model_state`, from which training resumes.
-    """
-
-    def __init__(
-        self,
-        towards: Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None],
-        *,
-        start: float = 0.0,
-        every: int | None = 1,
-    ) -> None:
-        super().__init__(multi_avg_fn=towards)
-        self._start, self._every = start, every
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        low = next((p.dtype for p in pl_module.parameters() if p.dtype in (torch.bfloat16, torch.float16)), None)
-        if low is not None:
-            raise ValueError(
-                f"averaging needs weights in float32, but hardware.precision keeps them in {str(low)[6:]}, which "
-                "rounds small steps of an average away: use bf16-mixed, or averaging=none"
-            )
-        super().setup(trainer, pl_module, stage)
-
-    def on_train_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        assert self._average_model is not None
-        assert trainer.max_epochs is not None
-        step = trainer.global_step
-        if step <= self._latest_update_step or trainer.current_epoch < int(self._start * trainer.max_epochs):
-            return
-        if trainer.is_last_batch if self._every is None else step % self._every == 0:
-            self._average_model.update_parameters(pl_module)
-            self._latest_update_step = step
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Nothing: the epoch's last step has been averaged before its validation."""
-
-    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._begun():
-            super().on_validation_epoch_start(trainer, pl_module)
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._begun():
-            super().on_validation_epoch_end(trainer, pl_module)
-
-    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        if self._begun():
-            super().on_train_end(trainer, pl_module)
-
-    def on_save_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        if self._begun():
-            super().on_save_checkpoint(trainer, pl_module, checkpoint)
-
-    def on_load_checkpoint(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
-        if "averaging_state" in checkpoint:
-            super().on_load_checkpoint(trainer, pl_module, checkpoint)
-
-    def _begun(self) -> bool:
-        return self._average_model is not None and int(self._average_model.n_averaged) > 0
 
 
 def _move(average: Sequence[Tensor], weights: Sequence[Tensor], share: float) -> None:

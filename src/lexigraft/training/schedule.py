@@ -7,13 +7,15 @@ import math
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pytorch_lightning.utilities.types import LRSchedulerConfig
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from lexigraft.evaluation.metrics import LOWER_IS_BETTER
+
+if TYPE_CHECKING:  # Lightning takes seconds to import, which checking a config need not wait for
+    from pytorch_lightning.utilities.types import LRSchedulerConfig
 
 NEVER = sys.maxsize  # the frequency of a schedule that `step_plateaus` steps and Lightning only saves
 
@@ -202,7 +204,7 @@ class _BaseOnPlateau(ReduceLROnPlateau):
         return {key: value for key, value in super().state_dict().items() if key != "_steps"}
 
 
-def step_plateaus(schedules: Iterable[LRSchedulerConfig], metrics: Mapping[str, Any]) -> None:
+def step_plateaus(schedules: "Iterable[LRSchedulerConfig]", metrics: Mapping[str, Any]) -> None:
     """Show the schedules that watch a metric its value after an epoch, once."""
     for each in schedules:
         if isinstance(each.scheduler, ReduceLROnPlateau):

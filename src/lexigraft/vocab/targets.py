@@ -140,7 +140,7 @@ def train_unigram(
             unk_id=1,
             bos_id=2,
             eos_id=3,
-            num_threads=1,  # the sums, and so the pieces, depend on it
+            num_threads=16,  # the sums, and so the pieces, depend on it: SentencePiece's own number, on any machine
             minloglevel=2,
         )
     except RuntimeError as error:

@@ -12,8 +12,8 @@ from rich.console import Console
 
 from lexigraft.process_group import rank, world_size
 from lexigraft.training.callbacks import EpochLines
+from lexigraft.training.distributed.datamodule import SharedData
 from lexigraft.training.distributed.gathering import mean_over_ranks
-from lexigraft.training.distributed.shares import SharedData
 from lexigraft.training.distributed.strategies import strategy_of
 from lexigraft.training.regularise.adversarial import FGM
 from tests.training import tiny

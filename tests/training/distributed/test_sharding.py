@@ -11,7 +11,7 @@ from rich.console import Console
 from lexigraft.models.active import activate
 from lexigraft.process_group import rank, world_size
 from lexigraft.training import optimizers
-from lexigraft.training.distributed.shares import SharedData
+from lexigraft.training.distributed.datamodule import SharedData
 from lexigraft.training.finetune.adapters import LoRA
 from lexigraft.training.finetune.phases import EmbeddingFirst
 from lexigraft.training.fit import fit

@@ -20,8 +20,9 @@ from lexigraft.process_group import Place, rank, world_size
 from lexigraft.tasks.classification import Classification
 from lexigraft.tasks.inference import Seen
 from lexigraft.tasks.losses import CrossEntropy
+from lexigraft.training.distributed.datamodule import SharedData
 from lexigraft.training.distributed.gathering import SeenByAll, from_first, mean_over_ranks, measured
-from lexigraft.training.distributed.shares import SharedData, shared
+from lexigraft.training.distributed.shares import shared
 from lexigraft.training.distributed.strategies import Ranks, strategy_of
 from lexigraft.training.distributed.streams import own_streams
 from lexigraft.training.finetune.phases import EmbeddingFirst

@@ -10,7 +10,7 @@ from typing import Any
 from filelock import FileLock
 
 from lexigraft.runs.folder import read_json, write_json
-from lexigraft.training.tracking.mirror import final_numbers
+from lexigraft.training.tracking.tracker import final_numbers
 
 NOTE = "mlflow.json"
 

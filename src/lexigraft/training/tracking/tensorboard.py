@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
-from lexigraft.training.tracking.mirror import final_numbers
+from lexigraft.training.tracking.tracker import final_numbers
 
 
 class TensorBoard:

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from lexigraft.training.tracking.metrics_csv import read_rows
-from lexigraft.training.tracking.mirror import class_rows, confusion_rows, final_numbers
+from lexigraft.training.tracking.tracker import class_rows, confusion_rows, final_numbers
 
 STEP = "trainer/global_step"
 Mode = Literal["online", "offline", "disabled"]
@@ -53,6 +52,8 @@ class WeightsAndBiases:
         self._run.define_metric(STEP)
         self._run.define_metric("*", step_metric=STEP, step_sync=True)
         if self._offline and resumed is not None:
+            from lexigraft.training.tracking.metrics_csv import read_rows  # with Lightning, see `training/loggers.py`
+
             for row in read_rows(self._folder, resumed):
                 self.log({key: value for key, value in row.items() if key != "step"}, row["step"])
 
