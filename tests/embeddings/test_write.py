@@ -44,6 +44,7 @@ def test_with_a_tokenizer(checkpoints: dict[str, Path], tmp_path: Path, family: 
     assert {p.name for p in (tmp_path / "out").iterdir()} == {
         "embeddings.safetensors", "tokenizer.json", "tokenizer_config.json", "origin.json",
     }  # fmt: skip
+    assert len({p.stat().st_mode for p in (tmp_path / "out").iterdir()}) == 1  # readable for whom the umask says
 
 
 TOKENS = st.builds(

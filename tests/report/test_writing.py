@@ -2,6 +2,7 @@
 
 import argparse
 import csv
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -107,14 +108,16 @@ def test_the_command_writes_below_the_output_root_and_prints_the_files(tmp_path,
     called(str(folder), *words, "--output", str(tmp_path / "here"))
     warning, *paths = capsys.readouterr().out.splitlines()
     assert warning == "warning: 4 of 4 cells have no result yet: tables mark them, figures leave them out"
-    assert paths[0] == f"{tmp_path}/here/table.tex"
+    assert paths[0] == f"{tmp_path}/here/table.{{tex,md}}"
     for cell in plan(read_study(folder), words):
         write_run(cell, "finished")
     called(str(folder), *words)
     paths = capsys.readouterr().out.splitlines()
-    assert paths[0] == f"{tmp_path}/outputs/studies/graft/report/table.tex"
+    assert paths[0] == f"{tmp_path}/outputs/studies/graft/report/table.{{tex,md}}"
     assert paths[-1].endswith("/report.html")
-    assert all(Path(path).is_file() for path in paths)
+    said = subprocess.run(["bash", "-c", f"ls -d {' '.join(paths)}"], capture_output=True, text=True, check=True)
+    written = [path for path in (tmp_path / "outputs/studies/graft/report").rglob("*") if path.is_file()]
+    assert sorted(said.stdout.split()) == sorted(map(str, written))
     html = Path(paths[-1]).read_text(encoding="utf-8")
     assert "Does 移植 pay?" in html
     assert f"lexigraft study {folder} seed=0,2 output_root={tmp_path}/outputs" in html

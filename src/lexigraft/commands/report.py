@@ -1,6 +1,7 @@
 """`lexigraft report FOLDER`: a study's tables, figures and page, from the runs that have finished."""
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 
 from rich.console import Console
@@ -32,5 +33,13 @@ def run(args: argparse.Namespace) -> None:
         console.print(warning_text(missing))
     for warning in results.warnings:
         console.print(warning_text(warning))
-    for path in write_report(study, cells, results, folder=folder, output=output, overrides=args.overrides):
-        console.print(str(path), markup=False)
+    for line in _together(write_report(study, cells, results, folder=folder, output=output, overrides=args.overrides)):
+        console.print(line, markup=False)
+
+
+def _together(paths: Iterable[Path]) -> list[str]:
+    """Files of one name in a line, as a shell writes them: `figures/values.{pdf,svg,png}`."""
+    kinds: dict[Path, list[str]] = {}
+    for path in paths:
+        kinds.setdefault(path.with_suffix(""), []).append(path.suffix[1:])
+    return [f"{name}.{{{','.join(of)}}}" if len(of) > 1 else f"{name}.{of[0]}" for name, of in kinds.items()]

@@ -16,6 +16,7 @@ from lexigraft.embeddings.matrix import EmbeddingMatrix, padded
 from lexigraft.embeddings.origin import origin, survey
 from lexigraft.embeddings.weights import json_object
 from lexigraft.hub import local_path
+from lexigraft.permissions import as_any_new_file
 from lexigraft.vocab.tokenizer import Tokenizer
 from lexigraft.vocab.vocabulary import Token, Vocabulary
 
@@ -50,6 +51,7 @@ def save_matrix(matrix: EmbeddingMatrix, folder: Path) -> None:
             if t is not None
         }
         save_file(copies, partial / ROWS)
+        as_any_new_file(partial / ROWS)
         if tokenizer is not None:
             assert padded(tokenizer.vocabulary, len(vocabulary)).tokens == vocabulary.tokens
             tokenizer.save(partial)

@@ -1,7 +1,6 @@
 """Writing a checkpoint's weights shard by shard, most of them straight from the files of another one."""
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from lexigraft.embeddings.weights import open_weights
+from lexigraft.permissions import as_any_new_file
 
 _GB = 10**9
 
@@ -104,10 +104,4 @@ def _write_shard(folder: Path, names: list[str], new: Mapping[str, torch.Tensor]
         save_file(tensors, to, metadata={"format": "pt"})
     except SafetensorError as error:  # of which it makes every error of the disk
         raise OSError(f"{to} could not be written: {error}") from error
-    to.chmod(0o666 & ~_umask())  # the library leaves it readable for its owner alone
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    as_any_new_file(to)

@@ -65,6 +65,7 @@ CASES = [
 def test_transformers_opens_it_and_says_the_same(checkpoints, wordpiece, tmp_path, family, backbone, kind):
     model = model_on(wordpiece, checkpoints[family], backbone, kind)
     assert write_pretrained(model, wordpiece, tmp_path) == []
+    assert len({path.stat().st_mode for path in tmp_path.iterdir()}) == 1  # readable for whom the umask says
     auto = hf.AutoModelForCausalLM if kind == "causal" else hf.AutoModelForMaskedLM
     again = opened(auto, tmp_path)
     ids, mask = batch_of(wordpiece)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from lexigraft.cache import cache_folder, made, seal, sealed
+from lexigraft.permissions import as_any_new_file
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def kept(key: str, read: Callable[[], Answers]) -> Answers:
     answers = read()
     part = path.with_suffix(".part")
     save_file({name: value.contiguous() for name, value in _there(answers).items()}, part)
+    as_any_new_file(part)
     seal(part, path)
     return answers
 

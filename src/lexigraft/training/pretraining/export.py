@@ -13,6 +13,7 @@ from lexigraft.models.language_building import language_head
 from lexigraft.models.language_head import LanguageHead, model_class
 from lexigraft.models.language_replaced import ReplacedModel
 from lexigraft.models.pretrained import Pretrained
+from lexigraft.permissions import as_any_new_file
 from lexigraft.surgery.architecture import takes_null
 from lexigraft.surgery.positions import moved_limit, shifted_positions
 from lexigraft.surgery.tokenizer_files import save_tokenizer
@@ -59,6 +60,8 @@ def write_pretrained(
     built.to(_TYPES[weights])
     with quiet_transformers():
         built.save_pretrained(folder)
+    for written in folder.glob("*.safetensors"):
+        as_any_new_file(written)
     return save_tokenizer(tokenizer, folder, config, None)
 
 
