@@ -4,7 +4,7 @@ import json
 import os
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Backend
@@ -59,11 +59,13 @@ def with_padding(tokenizer: Tokenizer) -> Tokenizer:
 @pytest.mark.parametrize("family", FAMILIES)
 @settings(max_examples=40, deadline=None)
 @given(text=st.text(max_size=30))
+@example(text="<pad>")
 def test_every_text_can_still_be_read(tokenizers_by_family, family, text):
     small = SMALL.setdefault(family, trimmed(tokenizers_by_family[family], ["the film"], "en"))
     ids = small.encode([text])[0]
     assert ids
-    if family in ("byte_bpe", "tiktoken_bpe"):
+    names_a_role = any(content in text for content in small.role_contents().values())  # which is not written again
+    if family in ("byte_bpe", "tiktoken_bpe") and not names_a_role:
         assert small.backend.decode(ids) == text or text.strip() != text
 
 
