@@ -44,7 +44,7 @@ def evaluate_predictions(
     return {
         **{key: values[key] for key in ("accuracy", "macro_f1", "macro_precision", "macro_recall")},
         "roc_auc": _roc_auc(values["roc_auc"], support),
-        "loss": plain(_negative_log_likelihood(probabilities, labels)),
+        "loss": plain(negative_log_likelihood(probabilities, labels)),
         "per_class": per_class,
         "confusion": confusion,
         "count": len(labels),
@@ -90,7 +90,7 @@ def _measures(probabilities: Tensor, labels: Tensor) -> dict[str, Any]:
         return {name: plain(value) for name, value in metrics.compute().items()}
 
 
-def _negative_log_likelihood(probabilities: Tensor, labels: Tensor) -> Tensor:
+def negative_log_likelihood(probabilities: Tensor, labels: Tensor) -> Tensor:
     """Mean of -log p(true class), in nats; a p that underflowed to 0 counts as the smallest normal float."""
     true = probabilities.gather(1, labels[:, None]).clamp(min=torch.finfo(torch.float32).tiny)
     return -true.double().log().mean()

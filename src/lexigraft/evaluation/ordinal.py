@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from lexigraft.evaluation.metrics import evaluate_predictions, plain
+from lexigraft.evaluation.metrics import evaluate_predictions, negative_log_likelihood, plain, require_probabilities
 
 
 def median_ranks(probabilities: Tensor) -> Tensor:
@@ -23,9 +23,10 @@ def evaluate_ranks(probabilities: Tensor, labels: Tensor, names: Sequence[str]) 
     """
     from torchmetrics.classification import MulticlassCohenKappa
 
+    require_probabilities(probabilities, (len(labels), len(names)))
     ranks = median_ranks(probabilities)
     told = evaluate_predictions(one_hot(ranks, len(names)).float(), labels, names)
-    told["loss"] = evaluate_predictions(probabilities, labels, names)["loss"]
+    told["loss"] = plain(negative_log_likelihood(probabilities.float(), labels))
     told.pop("roc_auc")
     kappa = MulticlassCohenKappa(len(names), weights="quadratic")(ranks, labels)
     return {

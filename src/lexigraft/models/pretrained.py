@@ -61,9 +61,8 @@ class Pretrained(nn.Module):
         super().__init__()
         from transformers import AutoModel
 
-        built = built_config(config, layers)
-        if attention is not None:
-            built._attn_implementation = attention
+        given = {} if attention is None else {"attn_implementation": attention}
+        built = built_config({**config, **given}, layers)
         self.dim = dim
         self.config: Any = built
         self.backbone, words = without_words(AutoModel.from_config(built, dtype=torch.float32))

@@ -19,7 +19,6 @@ __all__ = ["execute"]
 LATE = (
     "matplotlib.backends.backend_agg", "pandas", "pyarrow.pandas_compat", "pyarrow.parquet",
     "fsspec.implementations.chained", "torch.utils.serialization.config",
-    "torchmetrics.classification", "torchmetrics.regression",
 )  # fmt: skip
 COMMANDS = ("lexigraft.commands.train", "lexigraft.commands.pretrain")
 ROOMS = ("data", "embeddings", "evaluation", "models", "runs", "tasks", "training", "transplant", "vocab")
